@@ -1,0 +1,1 @@
+"""Clicklake: the real-time clickstream lakehouse that Airflow runs."""

@@ -1,0 +1,400 @@
+"""The audit: does every record of the topic lie in the tables exactly once?
+
+It counts without sampling or estimating. Offsets are gathered into buckets of 64, each as a mask with one bit an
+offset: a mask's bits are the distinct offsets of its bucket, whatever number of rows gave them, and rows beyond that
+are repeats. That keeps 64 times fewer groups in Trino's memory than counting distinct offsets, and is as exact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from clicklake.errors import AuditError
+from clicklake.freshness import Freshness, freshness
+from clicklake.offsets import Retained, retained
+from clicklake.settings import Settings
+from clicklake.snapshots import Snapshot, at_checkpoint, lineage, newest_checkpoint
+from clicklake.tables import CLICKSTREAM, REJECTED
+from clicklake.trino_client import identifier, rows
+
+BUCKET_OFFSETS = 64
+"""Offsets a bucket holds: the bits of a BIGINT."""
+RANGES_SHOWN = 20
+"""Ranges of missing or repeated offsets that are told, for each partition. Totals are always whole."""
+BUCKETS_READ = 10_000
+"""Faulty buckets of a partition that are looked into for those ranges."""
+
+States = Mapping[str, Snapshot | None]
+"""By table name, the snapshot that is looked at; None: the table as it was before its first one."""
+
+EXIT_EXACT, EXIT_FAULTY, EXIT_UNKNOWN = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Range:
+    """Offsets from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class PartitionAudit:
+    """What was found of one partition, between the first offset that is retained and the last that is committed."""
+
+    partition: int
+    first: int
+    """Lowest offset that must be in a table: the first Kafka retains, or an older one that a table holds."""
+    next: int
+    """The first offset that is not committed yet."""
+    end: int
+    """The offset Kafka gives the next record."""
+    rows: int
+    missing: int
+    """Offsets that are in no table."""
+    repeated: int
+    """Rows beyond the first of the same offset."""
+    missing_ranges: tuple[Range, ...] = ()
+    repeated_ranges: tuple[Range, ...] = ()
+
+    @property
+    def lag(self) -> int:
+        """Records in Kafka that are not committed yet."""
+        return self.end - self.next
+
+    @property
+    def exact(self) -> bool:
+        """Whether every offset lies in the tables once."""
+        return self.missing == 0 and self.repeated == 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audit found."""
+
+    topic: str
+    partitions: tuple[PartitionAudit, ...]
+    checkpoint_id: int | None
+    """Rows up to this checkpoint of Flink's were looked at; None before its first commit."""
+    freshness: Freshness | None
+    """None when nothing was committed of late."""
+    took_seconds: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether every committed record of the topic lies in the tables once."""
+        return all(partition.exact for partition in self.partitions)
+
+    @property
+    def rows(self) -> int:
+        """Rows in both tables."""
+        return sum(partition.rows for partition in self.partitions)
+
+    @property
+    def missing(self) -> int:
+        """Offsets that are in no table."""
+        return sum(partition.missing for partition in self.partitions)
+
+    @property
+    def repeated(self) -> int:
+        """Rows beyond the first of the same offset."""
+        return sum(partition.repeated for partition in self.partitions)
+
+    @property
+    def lag(self) -> int:
+        """Records in Kafka that are not committed yet."""
+        return sum(partition.lag for partition in self.partitions)
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that makes this audit ends with."""
+        return EXIT_EXACT if self.exact else EXIT_FAULTY
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in types that JSON knows."""
+        totals = {name: getattr(self, name) for name in ("exact", "rows", "missing", "repeated", "lag")}
+        body = totals | dataclasses.asdict(self)
+        body["partitions"] = [dataclasses.asdict(part) | {"lag": part.lag} for part in self.partitions]
+        if self.freshness is not None:
+            body["freshness"]["newest_commit"] = self.freshness.newest_commit.isoformat()
+        return body
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the tables hold of one partition."""
+
+    rows: int
+    distinct: int
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket that lacks offsets of its own or whose predecessor is not in the tables."""
+
+    number: int
+    previous: int | None
+    """Number of the bucket before it that has any offset; None for the first."""
+    mask: int
+    """Bit i is set when offset 64 * number + i is in a table; negative when the highest is."""
+
+
+def audit(settings: Settings) -> Audit:
+    """Compare the topic with the tables; AuditError or NotReadyError when that cannot be done."""
+    started = time.monotonic()
+    lines = {table.name: lineage(settings, table.name) for table in (CLICKSTREAM, REJECTED)}
+    newest = {name: line[0] if line else None for name, line in lines.items()}
+    # Read after the snapshots are chosen, so that no committed offset can lie beyond Kafka's end.
+    kafka = retained(settings)
+    now = _measure(settings, kafka, newest)
+    checkpoint_id, states = _settled(lines) if any(part.missing for part in now) else (_newest(lines), newest)
+    then = now if states == newest else _measure(settings, kafka, states)
+    partitions = _with_repeats(settings, _with_missing(settings, then, states), now, newest)
+    fresh = freshness(settings)
+    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, round(time.monotonic() - started, 3))
+
+
+def compare(kafka: Mapping[int, Retained], counted: Mapping[int, Counted]) -> tuple[PartitionAudit, ...]:
+    """Hold what the tables hold against what Kafka holds, by partition; ranges are left out."""
+    for number in counted.keys() - kafka.keys():
+        raise AuditError(
+            f"the tables hold rows of partition {number}, which the topic does not have: is it another topic?"
+        )
+    return tuple(_compare(number, kafka[number], counted.get(number)) for number in sorted(kafka))
+
+
+def missing_ranges(buckets: Iterable[Bucket], lowest: int, highest: int) -> Iterator[Range]:
+    """Offsets between `lowest` and `highest` that the faulty buckets of a partition lack, joined where they touch."""
+    return joined(
+        Range(max(piece.first, lowest), min(piece.last, highest))
+        for bucket in buckets
+        for piece in _lacking(bucket)
+        if piece.first <= highest and piece.last >= lowest
+    )
+
+
+def joined(ranges: Iterable[Range]) -> Iterator[Range]:
+    """The same offsets in as few ranges as hold them; the given ones ascend and do not overlap."""
+    whole: Range | None = None
+    for piece in ranges:
+        if whole is not None and piece.first == whole.last + 1:
+            whole = Range(whole.first, piece.last)
+            continue
+        if whole is not None:
+            yield whole
+        whole = piece
+    if whole is not None:
+        yield whole
+
+
+def render(audit: Audit, console: Console) -> None:
+    """Print the audit: a table in a terminal, tab-separated lines elsewhere, then one sentence."""
+    header = ("partition", "first", "next", "end", "rows", "missing", "repeated", "lag")
+    lines = [tuple(str(value) for value in _cells(part)) for part in audit.partitions]
+    if console.is_terminal:
+        table = RichTable(*header, box=None, pad_edge=False)
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+    else:
+        for line in (header, *lines):
+            print("\t".join(line), file=console.file)
+    for text in _sentences(audit):
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _newest(lines: Mapping[str, Sequence[Snapshot]]) -> int | None:
+    known = [checkpoint for line in lines.values() if (checkpoint := newest_checkpoint(line)) is not None]
+    return max(known, default=None)
+
+
+def _settled(lines: Mapping[str, Sequence[Snapshot]]) -> tuple[int | None, States]:
+    """The newest checkpoint that every table has, and the tables' states then; 0 before there is one.
+
+    Flink commits one table after the other, and none when it has no rows for it, so that for a moment a table may lack
+    offsets that only wait for their commit. What is missing is therefore looked for up to a checkpoint that both
+    tables have, and what comes after it is lag. Repeats need no such care: a row once committed stays.
+    """
+    checkpoints = [newest_checkpoint(line) for line in lines.values()]
+    common = min(checkpoint or 0 for checkpoint in checkpoints)
+    states = {name: at_checkpoint(line, common) for name, line in lines.items()}
+    if len(set(checkpoints)) == 1 or (common and not all(states.values())):
+        # No table is behind the other, or maintenance has expired the older state: judge what there is.
+        return _newest(lines), {name: line[0] if line else None for name, line in lines.items()}
+    return common, states
+
+
+def _measure(settings: Settings, kafka: Mapping[int, Retained], states: States) -> tuple[PartitionAudit, ...]:
+    source = _source(settings, states)
+    counted = {number: Counted(*rest) for number, *rest in rows(settings, _count(source))} if source else {}
+    return compare(kafka, counted)
+
+
+def _compare(number: int, kafka: Retained, counted: Counted | None) -> PartitionAudit:
+    if counted is None:
+        return PartitionAudit(number, kafka.first, kafka.first, kafka.end, rows=0, missing=0, repeated=0)
+    if counted.highest >= kafka.end:
+        raise AuditError(
+            f"the tables hold offset {counted.highest} of partition {number}, but Kafka's end is {kafka.end}: "
+            f"the topic was made anew or cut short since; give the tables a namespace of their own (LAKE_DATABASE)"
+        )
+    first = min(kafka.first, counted.lowest)
+    # What Kafka no longer retains and no table holds was deleted before the stream read it.
+    upto = max(kafka.first, counted.highest + 1)
+    missing = upto - first - counted.distinct
+    edges = tuple(_between(first, counted.lowest) + _between(counted.highest + 1, upto))
+    return PartitionAudit(
+        number, first, upto, kafka.end, counted.rows, missing, counted.rows - counted.distinct, missing_ranges=edges
+    )
+
+
+def _between(first: int, next_: int) -> list[Range]:
+    return [Range(first, next_ - 1)] if first < next_ else []
+
+
+def _with_missing(
+    settings: Settings, partitions: tuple[PartitionAudit, ...], states: States
+) -> tuple[PartitionAudit, ...]:
+    """The same with the ranges of what is missing, those at the edges being known already."""
+    if not any(part.missing for part in partitions):
+        return partitions
+    buckets: dict[int, list[Bucket]] = {part.partition: [] for part in partitions}
+    for number, *rest in rows(settings, _faulty(_source(settings, states))):
+        buckets[number].append(Bucket(*rest))
+    return tuple(
+        dataclasses.replace(part, missing_ranges=tuple(islice(_holes(part, buckets[part.partition]), RANGES_SHOWN)))
+        for part in partitions
+    )
+
+
+def _holes(part: PartitionAudit, buckets: Iterable[Bucket]) -> Iterator[Range]:
+    """All of a partition's missing ranges, ascending."""
+    before = [edge for edge in part.missing_ranges if edge.first == part.first]
+    after = [edge for edge in part.missing_ranges if edge not in before]
+    lowest = before[0].last + 1 if before else part.first
+    highest = after[0].first - 1 if after else part.next - 1
+    return joined([*before, *missing_ranges(buckets, lowest, highest), *after])
+
+
+def _with_repeats(
+    settings: Settings, partitions: tuple[PartitionAudit, ...], now: tuple[PartitionAudit, ...], newest: States
+) -> tuple[PartitionAudit, ...]:
+    """The same with the repeats found in the newest states and their ranges."""
+    if not any(part.repeated for part in now):
+        return partitions
+    found: dict[int, list[Range]] = {part.partition: [] for part in now}
+    for number, first, last in rows(settings, _repeats(_source(settings, newest))):
+        found[number].append(Range(first, last))
+    return tuple(
+        dataclasses.replace(part, repeated=other.repeated, repeated_ranges=tuple(found[part.partition]))
+        for part, other in zip(partitions, now, strict=True)
+    )
+
+
+def _lacking(bucket: Bucket) -> Iterator[Range]:
+    """What is not there from the end of the bucket before to the end of this one."""
+    start = bucket.number * BUCKET_OFFSETS
+    if bucket.previous is not None and bucket.previous < bucket.number - 1:
+        yield Range((bucket.previous + 1) * BUCKET_OFFSETS, start - 1)
+    for bit in range(BUCKET_OFFSETS):
+        if not bucket.mask >> bit & 1:
+            yield Range(start + bit, start + bit)
+
+
+def _source(settings: Settings, states: States) -> str:
+    """SELECT of partition and offset of every row of the tables in these states; empty when there is no state."""
+    return " UNION ALL ".join(
+        f"SELECT kafka_partition, kafka_offset FROM {identifier(settings, name)} FOR VERSION AS OF {state.id}"
+        for name, state in states.items()
+        if state is not None
+    )
+
+
+def _buckets(source: str) -> str:
+    return f"""
+        SELECT kafka_partition, kafka_offset / {BUCKET_OFFSETS} AS bucket, count(*) AS n,
+               bitwise_or_agg(bitwise_left_shift(BIGINT '1', CAST(kafka_offset % {BUCKET_OFFSETS} AS INTEGER))) AS mask,
+               min(kafka_offset) AS lowest, max(kafka_offset) AS highest
+        FROM ({source})
+        GROUP BY 1, 2
+        """
+
+
+def _count(source: str) -> str:
+    return f"""
+        SELECT kafka_partition, CAST(sum(n) AS BIGINT), CAST(sum(bit_count(mask, 64)) AS BIGINT),
+               min(lowest), max(highest)
+        FROM ({_buckets(source)})
+        GROUP BY 1
+        """
+
+
+def _faulty(source: str) -> str:
+    return f"""
+        SELECT kafka_partition, bucket, previous, mask FROM (
+            SELECT *, row_number() OVER (PARTITION BY kafka_partition ORDER BY bucket) AS place FROM (
+                SELECT kafka_partition, bucket, mask,
+                       lag(bucket) OVER (PARTITION BY kafka_partition ORDER BY bucket) AS previous
+                FROM ({_buckets(source)})
+            )
+            WHERE mask <> -1 OR previous < bucket - 1
+        )
+        WHERE place <= {BUCKETS_READ}
+        ORDER BY kafka_partition, bucket
+        """
+
+
+def _repeats(source: str) -> str:
+    return f"""
+        WITH faulty AS (
+            SELECT kafka_partition AS p, bucket AS b FROM (
+                SELECT *, row_number() OVER (PARTITION BY kafka_partition ORDER BY bucket) AS place
+                FROM ({_buckets(source)}) WHERE n > bit_count(mask, 64)
+            )
+            WHERE place <= {BUCKETS_READ}
+        ), repeats AS (
+            SELECT kafka_partition AS p, kafka_offset AS o FROM ({source})
+            JOIN faulty ON kafka_partition = p AND kafka_offset / {BUCKET_OFFSETS} = b
+            GROUP BY 1, 2 HAVING count(*) > 1
+        ), ranges AS (
+            SELECT p, min(o) AS first, max(o) AS last, row_number() OVER (PARTITION BY p ORDER BY min(o)) AS place
+            FROM (SELECT p, o, o - row_number() OVER (PARTITION BY p ORDER BY o) AS island FROM repeats)
+            GROUP BY p, island
+        )
+        SELECT p, first, last FROM ranges WHERE place <= {RANGES_SHOWN} ORDER BY p, first
+        """
+
+
+def _cells(part: PartitionAudit) -> tuple[int, ...]:
+    return part.partition, part.first, part.next, part.end, part.rows, part.missing, part.repeated, part.lag
+
+
+def _sentences(audit: Audit) -> Iterator[str]:
+    for part in audit.partitions:
+        for name in ("missing", "repeated"):
+            ranges = getattr(part, f"{name}_ranges")
+            if ranges:
+                more = ", ..." if len(ranges) == RANGES_SHOWN else ""
+                yield f"partition {part.partition} {name}: {', '.join(map(str, ranges))}{more}"
+    fresh = audit.freshness
+    if fresh is not None:
+        yield (
+            f"freshness: event to commit p50 {fresh.event_p50_seconds:.1f} s, p95 {fresh.event_p95_seconds:.1f} s; "
+            f"received to commit p50 {fresh.received_p50_seconds:.1f} s, p95 {fresh.received_p95_seconds:.1f} s"
+        )
+    verdict = "exact" if audit.exact else f"NOT exact, {audit.missing} missing, {audit.repeated} repeated"
+    at = "nothing committed yet" if audit.checkpoint_id is None else f"as of checkpoint {audit.checkpoint_id}"
+    yield f"{verdict}: {audit.rows} rows {at}, {audit.lag} records behind Kafka, in {audit.took_seconds:.1f} s"

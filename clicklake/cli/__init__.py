@@ -1,0 +1,1 @@
+"""The command line `lake`. Modules that take long to import are imported by the command that needs them."""

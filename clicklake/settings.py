@@ -1,0 +1,218 @@
+"""Every setting: one name, one place, one default.
+
+The field `kafka_topic` is the environment variable LAKE_KAFKA_TOPIC, or a line of the same name in the file `.env`
+beside the command `lake`. `python -m clicklake.settings` prints the table that docs/settings.md holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clicklake.errors import SettingError
+
+PREFIX = "LAKE_"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _setting(
+    default: Any, meaning: str, *, choices: Iterable[str] = (), least: int | None = None, most: int | None = None
+) -> Any:
+    return dataclasses.field(
+        default=default, metadata={"meaning": meaning, "choices": tuple(choices), "least": least, "most": most}
+    )
+
+
+def _port(default: int, meaning: str) -> Any:
+    return _setting(default, f"port: {meaning}", least=1, most=65535)
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clicklake"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set. Ports are before the offset; `port()` gives the one that is used."""
+
+    home: Path = _setting(ROOT / ".lake", "folder of everything this stack keeps: data, logs, secrets")
+    cache: Path = _setting(_user_cache(), "folder of downloads, shared by all clones")
+    java_home: Path | None = _setting(None, "a Java 21+ to use instead of the one that is installed with the stack")
+    port_offset: int = _setting(0, "added to every port, so that two stacks live side by side", least=0, most=40000)
+    bind_host: str = _setting("127.0.0.1", "address every service listens on")
+
+    kafka_host: str = _setting("127.0.0.1", "host of the Kafka broker")
+    kafka_port: int = _port(9092, "Kafka broker")
+    kafka_controller_port: int = _port(9093, "Kafka KRaft controller")
+    kafka_topic: str = _setting("clickstream", "topic of the events")
+    kafka_partitions: int = _setting(4, "partitions of the topic when it is made", least=1, most=1000)
+    kafka_retention_hours: int = _setting(168, "hours Kafka keeps a record", least=1)
+
+    postgres_host: str = _setting("127.0.0.1", "host of PostgreSQL")
+    postgres_port: int = _port(15432, "PostgreSQL")
+
+    s3_host: str = _setting("127.0.0.1", "host of the S3 store that the stack runs")
+    s3_port: int = _port(9000, "S3 store")
+    s3_grpc_port: int = _port(17001, "S3 store, its parts among themselves: gateway")
+    s3_master_port: int = _port(17002, "S3 store, its parts among themselves: master")
+    s3_master_grpc_port: int = _port(17003, "S3 store, its parts among themselves: master")
+    s3_volume_port: int = _port(17004, "S3 store, its parts among themselves: volumes")
+    s3_volume_grpc_port: int = _port(17005, "S3 store, its parts among themselves: volumes")
+    s3_filer_port: int = _port(17006, "S3 store, its parts among themselves: filer")
+    s3_filer_grpc_port: int = _port(17007, "S3 store, its parts among themselves: filer")
+    s3_endpoint: str = _setting("", "URL of an S3 store; empty: the one the stack runs")
+    s3_region: str = _setting("us-east-1", "region the S3 clients sign for")
+
+    catalog_type: str = _setting("jdbc", "Iceberg catalog", choices=("jdbc", "rest"))
+    catalog_uri: str = _setting("", "URI of the catalog; empty: the one the stack runs")
+    catalog_name: str = _setting("iceberg", "name of the catalog, the same in every engine")
+    catalog_warehouse: str = _setting("s3://lake/warehouse", "where tables are kept")
+    rest_catalog_port: int = _port(8181, "Iceberg REST catalog, when catalog_type is rest and the stack runs it")
+    database: str = _setting("db", "namespace of the tables")
+
+    flink_host: str = _setting("127.0.0.1", "host of the Flink JobManager")
+    flink_port: int = _port(18081, "Flink REST API and web UI")
+    flink_rpc_port: int = _port(16123, "Flink JobManager RPC")
+    flink_blob_port: int = _port(16124, "Flink JobManager blob server")
+    flink_taskmanager_rpc_port: int = _port(16125, "Flink TaskManager RPC")
+    flink_taskmanager_data_port: int = _port(16126, "Flink TaskManager data exchange")
+    flink_jobmanager_memory_mb: int = _setting(1024, "memory of the JobManager process, MiB", least=768)
+    flink_taskmanager_memory_mb: int = _setting(2048, "memory of the TaskManager process, MiB", least=1024)
+    flink_parallelism: int = _setting(1, "parallelism of the stream", least=1, most=1024)
+    flink_state_backend: str = _setting("hashmap", "where Flink keeps state", choices=("hashmap", "rocksdb"))
+    flink_checkpoint_storage: str = _setting("s3://flink/checkpoints", "where checkpoints are kept")
+    flink_savepoint_storage: str = _setting("s3://flink/savepoints", "where savepoints are kept")
+    checkpoint_interval_seconds: int = _setting(10, "seconds between checkpoints, and so between commits", least=1)
+
+    dedup_seconds: int = _setting(3600, "for how long a second copy of an event is recognised", least=1)
+    late_seconds: int = _setting(60, "an event older than this when Kafka received it is late", least=1)
+    idle_seconds: int = _setting(10, "a partition silent for this long holds no window back", least=1)
+    session_gap_seconds: int = _setting(300, "a session without an event for this long is closed", least=1)
+    event_age_days: int = _setting(366, "an event older than this is rejected", least=1)
+    event_ahead_seconds: int = _setting(300, "an event further ahead of Kafka's clock than this is rejected", least=0)
+
+    trino_host: str = _setting("127.0.0.1", "host of Trino")
+    trino_port: int = _port(8080, "Trino")
+    trino_heap_mb: int = _setting(1280, "heap of Trino, MiB", least=768)
+
+    produce_rate: float = _setting(200.0, "events a second the producer service sends")
+    freshness_slo_seconds: int = _setting(13, "event time to visible in Trino, p95", least=1)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:
+        """Settings from the environment over the file `.env` over the defaults; SettingError names a wrong one."""
+        merged = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
+        given = {name: text for name, text in merged.items() if name.startswith(PREFIX)}
+        fields = {PREFIX + f.name.upper(): f for f in dataclasses.fields(cls)}
+        for name in given:
+            if name not in fields:
+                raise SettingError(_unknown(name, fields))
+        return cls(**{fields[name].name: _parse(name, text, fields[name]) for name, text in given.items()})
+
+    def port(self, service: str) -> int:
+        """The port in use: `port("kafka")` is kafka_port + port_offset."""
+        port = int(getattr(self, f"{service}_port")) + self.port_offset
+        if port > 65535:
+            name = f"{PREFIX}{service.upper()}_PORT"
+            raise SettingError(f"{name} is {port} with LAKE_PORT_OFFSET={self.port_offset}; ports end at 65535")
+        return port
+
+    def as_env(self) -> dict[str, str]:
+        """Every setting as environment variables, so that a child process sees these and no others."""
+        values = {PREFIX + f.name.upper(): getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: "" if value is None else str(value) for name, value in values.items()}
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        """host:port of the broker."""
+        return f"{self.kafka_host}:{self.port('kafka')}"
+
+    @property
+    def s3_url(self) -> str:
+        """URL of the S3 store in use."""
+        return self.s3_endpoint or f"http://{self.s3_host}:{self.port('s3')}"
+
+    @property
+    def flink_url(self) -> str:
+        """URL of Flink's REST API and web UI."""
+        return f"http://{self.flink_host}:{self.port('flink')}"
+
+    @property
+    def trino_url(self) -> str:
+        """URL of Trino."""
+        return f"http://{self.trino_host}:{self.port('trino')}"
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (line.removeprefix("export ").split("=", 1) for line in lines if line and not line.startswith("#"))
+    return {pair[0].strip(): pair[1].strip().strip("'\"") for pair in pairs if len(pair) == 2}
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists them all"
+    return f"{name} is not a setting; {hint}"
+
+
+def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
+    kind = str(field.type)
+    if kind.startswith("Path"):
+        return Path(text).expanduser().absolute() if text else field.default
+    if kind == "int":
+        return _bounded(name, _whole(name, text), field)
+    if kind == "float":
+        return _positive(name, text)
+    choices = field.metadata["choices"]
+    if choices and text not in choices:
+        raise SettingError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
+    return text
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingError(f"{name} must be a whole number, not {text!r}") from None
+
+
+def _bounded(name: str, number: int, field: dataclasses.Field[Any]) -> int:
+    least, most = field.metadata["least"], field.metadata["most"]
+    if least is not None and number < least:
+        raise SettingError(f"{name} must be at least {least}, not {number}")
+    if most is not None and number > most:
+        raise SettingError(f"{name} must be at most {most}, not {number}")
+    return number
+
+
+def _positive(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise SettingError(f"{name} must be a number above 0, not {text!r}")
+    return number
+
+
+def table() -> str:
+    """All settings as a Markdown table."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for field in dataclasses.fields(Settings):
+        default = {"home": "`.lake` beside `lake`", "cache": "`~/.cache/clicklake`"}.get(field.name)
+        shown = default or (f"`{field.default}`" if field.default not in ("", None) else "")
+        choices = " or ".join(f"`{choice}`" for choice in field.metadata["choices"])
+        meaning = field.metadata["meaning"] + (f": {choices}" if choices else "")
+        rows.append(f"| `{PREFIX}{field.name.upper()}` | {shown} | {meaning} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,162 @@
+"""What is looked at before anything starts: Python, disk, memory, ports, downloads."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from clicklake.errors import LakeError, PortInUseError
+from clicklake.settings import PREFIX, Settings
+from clicklake.stack import artifacts, install, processes
+from clicklake.stack.environments import PYTHON_RANGES
+from clicklake.stack.install import Needs
+from clicklake.stack.service import Service
+
+DISK_BYTES = 6_000_000_000
+DISK_INSTALLED_BYTES = 2_000_000_000
+MEMORY_BYTES = 5_000_000_000
+PROBE_ARTIFACT = "org.jspecify:jspecify:1.0.0"
+PROBE_PACKAGE = "typer"
+PROBE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: what was looked at, whether it is as it must be, what was found and, if need be, the cure."""
+
+    name: str
+    ok: bool
+    found: str
+    cure: str = ""
+
+
+def quick(services: Iterable[Service], settings: Settings) -> list[Check]:
+    """The checks that take no time and no network; `up` makes them first."""
+    chosen = list(services)
+    missing = install.needs(chosen, settings).missing(settings.cache)
+    return [check_python(), check_disk(settings, missing), check_memory(settings), *check_ports(chosen, settings)]
+
+
+def thorough(services: Iterable[Service], settings: Settings) -> list[Check]:
+    """All checks: also whether what is not installed yet can be downloaded."""
+    chosen = list(services)
+    return [*quick(chosen, settings), check_downloads(install.needs(chosen, settings).missing(settings.cache))]
+
+
+def check_python() -> Check:
+    """Whether this Python can run the stack; Flink takes fewer, and uv gets one for it."""
+    first, beyond = PYTHON_RANGES["flink"]
+    own = f"{platform.python_version()} at {sys.executable}"
+    fits = first <= sys.version_info[:2] < beyond
+    note = (
+        ""
+        if fits
+        else f"; Flink runs on Python {first[0]}.{first[1]}–{beyond[0]}.{beyond[1] - 1}, which uv finds or gets"
+    )
+    return Check("Python", sys.version_info >= (3, 11), own + note, "install Python 3.11 or newer")
+
+
+def check_disk(settings: Settings, missing: Needs) -> Check:
+    """Whether there is room for what is still to be installed and for the data."""
+    needed_bytes = DISK_BYTES if missing else DISK_INSTALLED_BYTES
+    free = {path: shutil.disk_usage(_existing(path)).free for path in (settings.cache, settings.home)}
+    tightest = min(free, key=lambda path: free[path])
+    variable = PREFIX + ("CACHE" if tightest == settings.cache else "HOME")
+    return Check(
+        "disk",
+        free[tightest] >= needed_bytes,
+        f"{free[tightest] / 1e9:.1f} GB of disk free for {tightest}, {needed_bytes / 1e9:.0f} GB needed",
+        f"free some space or set {variable} to a folder on a larger disk",
+    )
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def check_memory(settings: Settings) -> Check:
+    """Whether the machine has the memory that the stack takes, what it takes already counted in."""
+    own = sum(used.memory_bytes for used in map(processes.usage, _own_pids(settings)) if used)
+    available = psutil.virtual_memory().available + own
+    return Check(
+        "memory",
+        available >= MEMORY_BYTES,
+        f"{available / 1e9:.1f} GB of memory available, {MEMORY_BYTES / 1e9:.0f} GB needed",
+        "end other programs, or lower LAKE_TRINO_HEAP_MB and LAKE_FLINK_TASKMANAGER_MEMORY_MB",
+    )
+
+
+def _own_pids(settings: Settings) -> list[int]:
+    own = processes.of_home(settings.home)
+    pids = {process.pid for process in own}
+    return [process.pid for process in own if _parent(process) not in pids]
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0
+
+
+def check_ports(services: Iterable[Service], settings: Settings) -> list[Check]:
+    """One check a port: free, or held by this stack."""
+    own = {process.pid for process in processes.of_home(settings.home)}
+    return [_port(name, settings, own) for service in services for name in service.ports]
+
+
+def _port(name: str, settings: Settings, own: set[int]) -> Check:
+    port = settings.port(name)
+    try:
+        processes.check_ports_free([name], settings)
+    except PortInUseError as error:
+        if own & {process.pid for process in processes.holders(port)}:
+            return Check(f"port {port}", True, f"{name}: held by this stack")
+        problem, _, cure = str(error).partition("; ")
+        return Check(f"port {port}", False, problem, cure)
+    return Check(f"port {port}", True, f"{name}: free")
+
+
+def check_downloads(missing: Needs) -> Check:
+    """Whether what is missing could be had: one small artifact by jgo, one package's page by uv."""
+    if not missing:
+        return Check("downloads", True, "everything is installed")
+    for what, probe in (("Python packages", _probe_packages), ("Java artifacts", _probe_artifacts)):
+        try:
+            probe()
+        except (LakeError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            return Check(
+                "downloads", False, f"{what} cannot be had: {error}", "check the network and the proxy variables"
+            )
+    names = [*(env.name for env in missing.environments), *(group.name for group in missing.groups)]
+    return Check("downloads", True, f"the network answers; still to be installed: {', '.join(names)}")
+
+
+def _probe_artifacts() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        artifacts.fetch(PROBE_ARTIFACT, Path(folder), lambda _: None)
+
+
+def _probe_packages() -> None:
+    command = [str(install.find_uv()), "pip", "compile", "--quiet", "--no-deps", "--no-cache", "-"]
+    done = subprocess.run(
+        command, input=PROBE_PACKAGE, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+    )
+    if done.returncode:
+        raise LakeError(" ".join(done.stderr.split())[-300:])
+
+
+def failed(checks: Iterable[Check], report: Callable[[Check], None] = lambda _: None) -> list[Check]:
+    """The checks that are not as they must be; each check is reported."""
+    found = list(checks)
+    for check in found:
+        report(check)
+    return [check for check in found if not check.ok]

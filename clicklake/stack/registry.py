@@ -1,0 +1,89 @@
+"""The services of the stack, in the order they start, and which of them a set of settings asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from clicklake.errors import SettingError
+from clicklake.settings import Settings
+from clicklake.stack.service import Service
+
+Condition = Callable[[Settings], bool]
+
+
+def _always(_: Settings) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Services in the order they start: each stands after those it waits for."""
+
+    all: tuple[Service, ...]
+    condition: Callable[[Service], Condition] = lambda _: _always
+    """When the stack runs a service itself: settings may place it elsewhere or not use it."""
+
+    def find(self, name: str) -> Service:
+        """The service of that name; SettingError lists them if there is none."""
+        for service in self.all:
+            if service.name == name:
+                return service
+        raise SettingError(f"There is no service {name!r}; there are {', '.join(service.name for service in self.all)}")
+
+    def active(self, settings: Settings) -> tuple[Service, ...]:
+        """The services these settings ask for."""
+        return tuple(service for service in self.all if self.condition(service)(settings))
+
+    def select(self, names: Iterable[str], settings: Settings) -> tuple[Service, ...]:
+        """These services and all they wait for; every service of these settings if none is named."""
+        active = self.active(settings)
+        asked = {self.find(name).name for name in names} or {service.name for service in active}
+        for name in sorted(asked - {service.name for service in active}):
+            raise SettingError(f"The service {name} is not run with these settings: they use one elsewhere, or none")
+        for service in reversed(active):
+            if service.name in asked:
+                asked |= set(service.after)
+        return tuple(service for service in active if service.name in asked)
+
+    def waited_for(self, service: Service, settings: Settings) -> tuple[Service, ...]:
+        """The services that must be ready before this one starts, those left out that settings place elsewhere."""
+        return tuple(other for other in self.active(settings) if other.name in service.after)
+
+
+def _condition(service: Service) -> Condition:
+    return {
+        "s3": lambda settings: not settings.s3_endpoint,
+        "postgres": lambda settings: settings.catalog_type == "jdbc" and not settings.catalog_uri,
+        "rest_catalog": lambda settings: settings.catalog_type == "rest" and not settings.catalog_uri,
+    }.get(service.name, _always)
+
+
+def default() -> Registry:
+    """The services of this project."""
+    from clicklake.stack import (
+        flink_jobmanager,
+        flink_taskmanager,
+        kafka,
+        postgres,
+        producer,
+        rest_catalog,
+        s3,
+        setup,
+        stream,
+        trino,
+    )
+
+    modules = (
+        postgres,
+        s3,
+        kafka,
+        rest_catalog,
+        setup,
+        flink_jobmanager,
+        flink_taskmanager,
+        trino,
+        stream,
+        producer,
+    )
+    return Registry(tuple(module.SERVICE for module in modules), _condition)

@@ -1,0 +1,119 @@
+"""`python -m clicklake.stack.run SERVICE`: this process becomes the service.
+
+The same for a local process and a container: install what is missing, wait for what it depends on, write its
+configuration, and exec its command with an environment that holds nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from clicklake.errors import LakeError, NotReadyError
+from clicklake.settings import Settings
+from clicklake.stack import home, install, secrets
+from clicklake.stack.processes import MARKER, check_ports_free
+from clicklake.stack.registry import Registry, default
+from clicklake.stack.service import Context, Service
+
+PROBE_SECONDS = 0.5
+ONCE_PACE_SECONDS = 5
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
+
+_log = logging.getLogger("lake")
+
+
+def run(name: str, settings: Settings, registry: Registry) -> NoReturn:
+    """Become the service. LakeError if it cannot be started."""
+    service = registry.find(name)
+    install.install([service], settings)
+    for other in registry.waited_for(service, settings):
+        _await(other, settings)
+    check_ports_free(service.ports, settings)
+    context = make_context(service, settings)
+    service.configure(context)
+    command = [str(part) for part in service.command(context)]
+    os.chdir(context.data)
+    _log.info("starting %s", name)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], command, environment(service, context))
+
+
+def _await(service: Service, settings: Settings) -> None:
+    last = ""
+    while reason := _why_not_ready(service, settings):
+        if reason != last:
+            _log.info("waiting for %s: %s", service.name, reason)
+            last = reason
+        time.sleep(PROBE_SECONDS)
+
+
+def _why_not_ready(service: Service, settings: Settings) -> str:
+    try:
+        service.ready(settings)
+    except NotReadyError as error:
+        return str(error)
+    return ""
+
+
+def make_context(service: Service, settings: Settings) -> Context:
+    """What the service is given: its folders, its secrets and where its software lies."""
+    config = home.folder(settings, "config") / service.name
+    if service.once:
+        _pace(config)
+    shutil.rmtree(config, ignore_errors=True)
+    config.mkdir(mode=0o700)
+    data = home.folder(settings, "data") / service.name
+    data.mkdir(mode=0o700, exist_ok=True)
+    environments, artifacts = install.paths(service, settings)
+    return Context(
+        settings=settings,
+        secrets=secrets.load(settings, service.secrets),
+        config=config,
+        data=data,
+        environments=environments,
+        artifacts=artifacts,
+        java_home=install.java_home(settings),
+    )
+
+
+def _pace(config: Path) -> None:
+    # The supervisor starts a `once` service that failed again at once; its folder says when it last started.
+    try:
+        since = time.time() - config.stat().st_mtime
+    except FileNotFoundError:
+        return
+    time.sleep(max(0.0, min(ONCE_PACE_SECONDS - since, ONCE_PACE_SECONDS)))
+
+
+def environment(service: Service, context: Context, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The whole environment of the service's process."""
+    kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
+    fixed = {"TZ": "UTC", MARKER: str(context.settings.home)}
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept, **service.environment(context), **fixed}
+
+
+def main(arguments: list[str], registry: Registry | None = None) -> NoReturn:
+    """Run the service that the arguments name; one line on stderr and exit 1 if it cannot be."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.Formatter.converter = time.gmtime
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if len(arguments) != 1:
+        sys.exit("usage: python -m clicklake.stack.run SERVICE")
+    try:
+        run(arguments[0], Settings.from_env(), registry or default())
+    except (LakeError, OSError) as error:
+        _log.error("%s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,84 @@
+"""The secrets of the stack: made once, kept in one folder only their owner can open. Plain standard library.
+
+Each engine has a role of its own in the catalog's database and keys of its own to the S3 store, so that none can do
+more than it needs. A file put there beforehand is kept: that is how keys to a store of one's own are given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from clicklake.errors import LakeError
+from clicklake.settings import Settings
+
+ROLES = ("setup", "flink", "trino", "reader")
+"""Who talks to the catalog and the store. `setup` makes everything, `reader` only looks."""
+
+S3_INTERNAL_KEY = "s3_internal_key"
+"""What the parts of the S3 store prove themselves to each other with."""
+
+
+def of_role(role: str) -> tuple[str, ...]:
+    """Names of the secrets a role needs to reach the catalog and the store."""
+    return (f"postgres_{role}", f"s3_{role}_access_key", f"s3_{role}_secret_key")
+
+
+NAMES = ("postgres_superuser", *(name for role in ROLES for name in of_role(role)), S3_INTERNAL_KEY)
+
+
+def folder(settings: Settings) -> Path:
+    """Where the secrets are kept, one file each."""
+    return settings.home / "secrets"
+
+
+def ensure(settings: Settings) -> None:
+    """Make the secrets that are missing; of two processes at once both end with the same ones."""
+    where = folder(settings)
+    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    where.chmod(0o700)
+    for name in NAMES:
+        if not (where / name).exists():
+            _make(where / name)
+
+
+def load(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """The secrets of these names; LakeError when one is missing, empty or not to be read."""
+    return {name: _read(folder(settings) / name) for name in names}
+
+
+def table(settings: Settings) -> list[tuple[str, str]]:
+    """Every secret as (name, value), for the user to see."""
+    return list(load(settings, NAMES).items())
+
+
+def _make(path: Path) -> None:
+    # The link appears whole or not at all: a process that dies in between leaves no empty secret behind.
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(_generate(path.name) + "\n")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        Path(draft).unlink()
+
+
+def _generate(name: str) -> str:
+    return secrets.token_hex(10).upper() if name.endswith("_access_key") else secrets.token_hex(24)
+
+
+def _read(path: Path) -> str:
+    try:
+        value = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise LakeError(f"the secret {path.name} is not in {path.parent}; ./lake up makes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LakeError(f"the secret {path} cannot be read ({error}); give the file back to you, mode 0600") from None
+    if not value or any(char.isspace() for char in value):
+        raise LakeError(f"the secret {path} must be one word; remove the file and ./lake up makes it anew")
+    return value

@@ -1,0 +1,62 @@
+"""What a service is. One definition serves a local process and a container: both start through `run SERVICE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clicklake.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a service is given to configure itself, to start and to tell whether it is ready."""
+
+    settings: Settings
+    secrets: Mapping[str, str]
+    """The secrets the service declares, by name, and no others."""
+    config: Path
+    """Folder of the rendered configuration, 0700, made anew at each start."""
+    data: Path
+    """Folder of what the service keeps, made once."""
+    environments: Mapping[str, Path]
+    """Python environments by the name of their lock: the root folder of each."""
+    artifacts: Mapping[str, Path]
+    """Maven artifacts by the name of their group in artifacts.toml: the folder that holds them."""
+    java_home: Path
+
+
+def _no_environment(_: Context) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the stack.
+
+    `configure` writes files under `context.config` and prepares `context.data`; `command` is what replaces the
+    process; `ready` returns when the service serves and raises NotReadyError saying why not otherwise (one quick
+    probe: the caller repeats it). A `once` service ends with 0 when its work is done.
+    """
+
+    name: str
+    summary: str
+    command: Callable[[Context], list[str]]
+    ready: Callable[[Settings], None]
+    configure: Callable[[Context], None]
+    environment: Callable[[Context], dict[str, str]] = _no_environment
+    environments: tuple[str, ...] = ()
+    """Names of locks under requirements/."""
+    artifacts: tuple[str, ...] = ()
+    """Names of groups in artifacts.toml."""
+    secrets: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    """Names of port settings it listens on: "kafka" is kafka_port."""
+    after: tuple[str, ...] = ()
+    """Services that must be ready before this one starts."""
+    url: Callable[[Settings], str] | None = None
+    once: bool = False
+    stop_signal: str = "TERM"
+    stop_wait_seconds: int = 30
+    tags: tuple[str, ...] = field(default=())

@@ -1,0 +1,187 @@
+"""The setup: everything the engines expect to find. It makes what is missing, and never drops or empties anything."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from clicklake.catalog import postgres_user
+from clicklake.errors import LakeError, NotReadyError
+from clicklake.settings import ROOT, Settings
+from clicklake.stack import kafka, postgres, s3
+from clicklake.stack.secrets import ROLES, load, of_role
+from clicklake.stack.service import Context, Service
+from clicklake.tables import TABLES
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+HOUR_MS = 3_600_000
+KAFKA_WAIT_SECONDS = 30
+
+_log = logging.getLogger("lake.setup")
+
+
+def main(settings: Settings) -> None:
+    """Make what is missing of the topic, the buckets, the catalog's roles and tables, and the Iceberg tables."""
+    from clicklake import iceberg
+
+    secrets = load(settings, SERVICE.secrets)
+    ensure_topic(settings)
+    if _runs_s3(settings):
+        for bucket in s3.ensure_buckets(settings):
+            _log.info("made bucket %s", bucket)
+    if _runs_postgres(settings):
+        ensure_catalog(settings, secrets)
+    iceberg.ensure_tables(settings, secrets)
+
+
+def _runs_s3(settings: Settings) -> bool:
+    return not settings.s3_endpoint
+
+
+def _runs_postgres(settings: Settings) -> bool:
+    return settings.catalog_type == "jdbc" and not settings.catalog_uri
+
+
+def topic_config(settings: Settings) -> dict[str, str]:
+    """What the topic needs whatever the broker's defaults are."""
+    return {
+        "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(kafka.MESSAGE_MAX_BYTES),
+        "retention.ms": str(settings.kafka_retention_hours * HOUR_MS),
+        "retention.bytes": "-1",
+    }
+
+
+def ensure_topic(settings: Settings) -> None:
+    """Make the topic, or give the one that exists the configuration it needs; its partitions are left as they are."""
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient(kafka.quiet_client(settings))
+    partitions = _partitions(admin, settings.kafka_topic)
+    if not partitions:
+        partitions = _create_topic(admin, settings)
+    if partitions != settings.kafka_partitions:
+        _log.warning(
+            "topic %s has %d partitions, not LAKE_KAFKA_PARTITIONS=%d; it is left so for its records' order",
+            settings.kafka_topic,
+            partitions,
+            settings.kafka_partitions,
+        )
+    _configure_topic(admin, settings)
+
+
+def _partitions(admin: AdminClient, topic: str) -> int:
+    found = admin.list_topics(timeout=KAFKA_WAIT_SECONDS).topics.get(topic)
+    return 0 if found is None or found.error is not None else len(found.partitions)
+
+
+def _create_topic(admin: AdminClient, settings: Settings) -> int:
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import NewTopic
+
+    topic = NewTopic(settings.kafka_topic, settings.kafka_partitions, 1, config=topic_config(settings))
+    try:
+        admin.create_topics([topic], operation_timeout=KAFKA_WAIT_SECONDS)[settings.kafka_topic].result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise LakeError(f"topic {settings.kafka_topic!r} cannot be made: {error.args[0].str()}") from None
+    else:
+        _log.info("made topic %s with %d partitions", settings.kafka_topic, settings.kafka_partitions)
+    return settings.kafka_partitions
+
+
+def _configure_topic(admin: AdminClient, settings: Settings) -> None:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in topic_config(settings).items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, settings.kafka_topic, incremental_configs=entries)
+    try:
+        admin.incremental_alter_configs([resource])[resource].result(KAFKA_WAIT_SECONDS)
+    except KafkaException as error:
+        raise LakeError(f"topic {settings.kafka_topic!r} cannot be configured: {error.args[0].str()}") from None
+
+
+def ensure_catalog(settings: Settings, secrets: Mapping[str, str]) -> None:
+    """Make the roles, the database and the tables of the JDBC catalog, and say who may do what."""
+    with postgres.superuser(settings, timeout_seconds=30) as connection:
+        postgres.run_file(connection, "roles.sql")
+        for role in ROLES:
+            postgres.set_password(connection, postgres_user(role), secrets[f"postgres_{role}"])
+        postgres.ensure_database(connection, postgres.DATABASE, owner=postgres_user("setup"))
+    with postgres.connect(settings, postgres_user("setup"), secrets["postgres_setup"]) as connection:
+        postgres.run_file(connection, "catalog.sql")
+
+
+def configure(_: Context) -> None:
+    """Nothing: the settings say it all."""
+
+
+def command(_: Context) -> list[str]:
+    """This module, in the Python that runs the command line."""
+    return [sys.executable, "-m", "clicklake.stack.setup"]
+
+
+def environment(context: Context) -> dict[str, str]:
+    """The settings, and where this package is."""
+    return {**context.settings.as_env(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def ready(settings: Settings) -> None:
+    """The topic, the buckets and the tables are there."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    try:
+        found = _partitions(AdminClient(kafka.quiet_client(settings)), settings.kafka_topic)
+    except KafkaException as error:
+        raise NotReadyError(f"Kafka does not answer at {settings.kafka_bootstrap}: {error.args[0].str()}") from None
+    if not found:
+        raise NotReadyError(f"topic {settings.kafka_topic!r} is not made yet")
+    _tables_ready(settings)
+
+
+def _tables_ready(settings: Settings) -> None:
+    from pyiceberg.exceptions import NoSuchNamespaceError, RESTError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from clicklake import iceberg
+
+    try:
+        catalog = iceberg.connect(settings, load(settings, of_role("reader")))
+        there = {identifier[-1] for identifier in catalog.list_tables(settings.database)}
+    except (NoSuchNamespaceError, RESTError, SQLAlchemyError, OSError) as error:
+        raise NotReadyError(f"the Iceberg tables are not made yet: {str(error).splitlines()[0]}") from None
+    missing = [table.name for table in TABLES if table.name not in there]
+    if missing:
+        raise NotReadyError(f"the Iceberg tables {', '.join(missing)} are not made yet")
+
+
+SERVICE = Service(
+    name="setup",
+    summary="makes topic, buckets, roles and tables",
+    command=command,
+    ready=ready,
+    configure=configure,
+    environment=environment,
+    secrets=("postgres_superuser", *(f"postgres_{role}" for role in ROLES), *of_role("setup")[1:]),
+    after=("postgres", "s3", "kafka", "rest_catalog"),
+    once=True,
+)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        main(Settings.from_env())
+    except LakeError as error:
+        _log.error("%s", error)
+        sys.exit(1)

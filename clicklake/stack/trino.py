@@ -1,0 +1,109 @@
+"""Trino: one node that is coordinator and worker, with the Iceberg tables as its catalog `iceberg`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from clicklake.catalog import trino_properties
+from clicklake.errors import NotReadyError
+from clicklake.settings import ROOT, Settings
+from clicklake.stack.render import escape, render
+from clicklake.stack.secrets import of_role
+from clicklake.stack.service import Context, Service
+
+TEMPLATES = ROOT / "trino"
+HEADROOM_SHARE = 0.25
+"""Part of the heap that is not counted against queries."""
+PROBE_SECONDS = 3
+
+
+def configure(context: Context) -> None:
+    """Render the configuration and lay the plugins beside each other."""
+    settings = context.settings
+    headroom_mb = int(settings.trino_heap_mb * HEADROOM_SHARE)
+    catalog = trino_properties(settings, context.secrets)
+    values = {
+        "bind_host": settings.bind_host,
+        "trino_host": settings.trino_host,
+        "port": settings.port("trino"),
+        "node_id": f"clicklake-{settings.port('trino')}",
+        "data": context.data,
+        "plugin_dir": _plugins(context),
+        "catalog_dir": context.config / "catalog",
+        "heap_mb": settings.trino_heap_mb,
+        "headroom_mb": headroom_mb,
+        "query_memory_mb": settings.trino_heap_mb - 2 * headroom_mb,
+        "catalog": "\n".join(f"{name}={escape(value)}" for name, value in catalog.items()),
+    }
+    for template in TEMPLATES.rglob("*.*"):
+        render(template, context.config / template.relative_to(TEMPLATES), values)
+
+
+def _plugins(context: Context) -> Path:
+    # Trino takes one folder of plugins; the connector comes apart from the server.
+    folder = context.data / "plugin"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for plugin in (context.artifacts["trino"] / "plugin").iterdir():
+        (folder / plugin.name).symlink_to(plugin)
+    (folder / "iceberg").symlink_to(context.artifacts["trino-iceberg"])
+    return folder
+
+
+def command(context: Context) -> list[str]:
+    """The server in the foreground, started as Trino's own launcher does it."""
+    config = context.config
+    node = (line.split("=", 1) for line in (config / "node.properties").read_text("utf-8").splitlines() if "=" in line)
+    return [
+        str(context.java_home / "bin" / "java"),
+        f"@{config / 'jvm.config'}",
+        *(f"-D{name}={value}" for name, value in node),
+        f"-Dconfig={config / 'config.properties'}",
+        f"-Dlog.levels-file={config / 'log.properties'}",
+        "-cp",
+        str(context.artifacts["trino"] / "lib" / "*"),
+        "io.trino.server.TrinoServer",
+    ]
+
+
+def ready(settings: Settings) -> None:
+    """The server has started and counts itself among the workers, so that a query would be run."""
+    if _get(settings, "/v1/info").get("starting", True):
+        raise NotReadyError(f"Trino at {settings.trino_url} is still starting")
+    if not _get(settings, "/v1/status").get("nodeId"):
+        raise NotReadyError(f"Trino at {settings.trino_url} has no worker yet")
+
+
+def _get(settings: Settings, path: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(settings.trino_url + path, timeout=PROBE_SECONDS) as answer:  # noqa: S310
+            found = json.load(answer)
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotReadyError(f"Trino does not answer at {settings.trino_url}: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def url(settings: Settings) -> str:
+    """Trino's web UI."""
+    return settings.trino_url
+
+
+SERVICE = Service(
+    name="trino",
+    summary="Trino, SQL over the tables",
+    command=command,
+    ready=ready,
+    configure=configure,
+    environments=("engines",),
+    artifacts=("trino", "trino-iceberg"),
+    secrets=of_role("trino"),
+    ports=("trino",),
+    after=("setup",),
+    url=url,
+    stop_wait_seconds=60,
+)

@@ -1,0 +1,126 @@
+"""The stream: one read of the topic into the Iceberg tables. The SQL files are the job; this runs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from clicklake import events, tables
+from clicklake.catalog import flink_properties
+from clicklake.events import RECORD_MAX_BYTES
+from clicklake.settings import Settings
+from clicklake.stack.render import fill
+from clicklake.stack.secrets import load, of_role
+
+SQL = Path(__file__).resolve().parent / "sql"
+NAME = "clicklake-stream"
+ROWTIME = "window_time"
+"""The column by which windows are cut, under the watermark that the source gives."""
+
+
+def values(settings: Settings) -> dict[str, object]:
+    """What the `$names` of the SQL files stand for: the contract's rules and the settings."""
+    return {
+        "bootstrap": settings.kafka_bootstrap,
+        "topic": settings.kafka_topic,
+        "group": NAME,
+        "fetch_max_bytes": RECORD_MAX_BYTES,
+        "idle_seconds": settings.idle_seconds,
+        "late_interval": _interval(settings.late_seconds),
+        "session_gap_interval": _interval(settings.session_gap_seconds),
+        "event_age_days": settings.event_age_days,
+        "event_ahead_interval": _interval(settings.event_ahead_seconds),
+        "catalog": settings.catalog_name,
+        "database": settings.database,
+        "payload_max_bytes": events.PAYLOAD_MAX_BYTES,
+        "plain_event": events.plain_pattern(),
+        "uuid": events.UUID_PATTERN,
+        "utc_timestamp": events.UTC_TIMESTAMP_PATTERN,
+        "offset_timestamp": events.OFFSET_TIMESTAMP_PATTERN,
+        "event_types": _quoted(events.EVENT_TYPES),
+        "devices": _quoted(events.DEVICES),
+        "url_max_chars": events.URL_MAX_CHARS,
+        "latitude_min": events.LATITUDE_RANGE[0],
+        "latitude_max": events.LATITUDE_RANGE[1],
+        "longitude_min": events.LONGITUDE_RANGE[0],
+        "longitude_max": events.LONGITUDE_RANGE[1],
+        "amount_min": events.PURCHASE_AMOUNT_RANGE[0],
+        "amount_max": events.PURCHASE_AMOUNT_RANGE[1],
+        "amount_digits": ", ".join(map(str, events.PURCHASE_AMOUNT_DIGITS)),
+    }
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _interval(seconds: int) -> str:
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    return f"INTERVAL '{day} {hour:02}:{minute:02}:{second:02}' DAY TO SECOND"
+
+
+def build(environment: Any, known: dict[str, object]) -> Any:
+    """The statement set of all inserts, in a StreamTableEnvironment that has the catalog of the tables."""
+    environment.execute_sql(fill(SQL / "records.sql", known))
+    for stage in sorted((SQL / "stages").glob("*.sql")):
+        materialise(environment, stage.stem.split("_", 1)[1], fill(stage, known))
+    environment.execute_sql(fill(SQL / "valid_events.sql", known))
+    inserts = environment.create_statement_set()
+    for table in tables.TABLES:
+        inserts.add_insert_sql(fill(SQL / "inserts" / f"{table.name}.sql", known))
+    return inserts
+
+
+def materialise(environment: Any, name: str, query: str) -> None:
+    """Make the query's result a view that every reader shares.
+
+    A plain view is pasted into each query that names it, and its expressions once more for each use: the record would
+    be parsed ten times. As a stream in Flink's internal format it is computed once, and costs nothing to pass on.
+    """
+    java = environment._j_tenv  # noqa: SLF001 - the internal format is not offered by the Python API
+    jvm = _jvm()
+    table = java.sqlQuery(query)
+    row_data = jvm.org.apache.flink.table.data.RowData._java_lang_class  # noqa: SLF001
+    schema = table.getResolvedSchema()
+    stream = java.toDataStream(table, schema.toPhysicalRowDataType().bridgedTo(row_data))
+    shape = jvm.org.apache.flink.table.api.Schema.newBuilder()
+    for column in schema.getColumns():
+        shape.column(column.getName(), column.getDataType())
+    if ROWTIME in schema.getColumnNames():
+        shape.watermark(ROWTIME, "SOURCE_WATERMARK()")
+    java.createTemporaryView(name, stream, shape.build())
+
+
+def _jvm() -> Any:
+    from pyflink.java_gateway import get_gateway
+
+    return get_gateway().jvm
+
+
+def main() -> None:
+    """Submit the stream with the configuration that the arguments `-Dname=value` give; prints the job's id."""
+    from pyflink.common import Configuration
+    from pyflink.datastream import StreamExecutionEnvironment
+    from pyflink.table import StreamTableEnvironment
+
+    settings = Settings.from_env()
+    configuration = Configuration()
+    for argument in sys.argv[1:]:
+        name, value = argument.removeprefix("-D").split("=", 1)
+        configuration.set_string(name, value)
+    # Python's own way to an environment takes a local cluster whatever the configuration says.
+    java = _jvm().org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
+    streams = StreamExecutionEnvironment(java(configuration._j_configuration))  # noqa: SLF001
+    environment = StreamTableEnvironment.create(streams)
+    catalog = flink_properties(settings, load(settings, of_role("flink")))
+    options = ", ".join(f"'{name}' = '{value}'" for name, value in catalog.items())
+    environment.execute_sql(f"CREATE CATALOG {settings.catalog_name} WITH ({options})")
+    build(environment, values(settings)).attach_as_datastream()
+    print(streams.execute_async(NAME).get_job_id())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+INSERT INTO $catalog.$database.clickstream
+SELECT
+  event_id, user_id, event_type, url, session_id, device, event_time, latitude, longitude, purchase_amount,
+  kafka_partition, kafka_offset, ingested_at
+FROM outcomes
+WHERE reason IS NULL

@@ -1,0 +1,14 @@
+-- A late event has the minute it came in as its window and the minute it happened in as its key.
+INSERT INTO $catalog.$database.clickstream_per_minute
+SELECT
+  CAST(happened_in AS TIMESTAMP_LTZ(6)) AS `minute`, event_type, device,
+  COUNT(*) AS events,
+  COUNT(DISTINCT user_id) AS users,
+  COALESCE(SUM(purchase_amount), 0) AS revenue,
+  late
+FROM TABLE(TUMBLE(
+  DATA => TABLE valid_events,
+  TIMECOL => DESCRIPTOR(window_time),
+  SIZE => INTERVAL '1' MINUTE
+))
+GROUP BY window_start, window_end, happened_in, event_type, device, late

@@ -1,0 +1,4 @@
+INSERT INTO $catalog.$database.clickstream_rejected
+SELECT payload, reason, kafka_partition, kafka_offset, ingested_at
+FROM outcomes
+WHERE reason IS NOT NULL

@@ -1,0 +1,67 @@
+"""The real stack, brought up once for all tests that need it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.oracle import Rules
+from tests.stack import Stack
+
+TEST_SECONDS = 300
+LATE_SECONDS, SESSION_GAP_SECONDS = 6, 12
+FAST = {
+    "LAKE_CHECKPOINT_INTERVAL_SECONDS": "2",
+    "LAKE_LATE_SECONDS": str(LATE_SECONDS),
+    "LAKE_SESSION_GAP_SECONDS": str(SESSION_GAP_SECONDS),
+    "LAKE_IDLE_SECONDS": "4",
+}
+"""Short enough that windows close and rows are committed while a test waits."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder; those that put another stack in place of the shared one come last."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("stack")
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.fixture(scope="session")
+def rules() -> Rules:
+    """The settings of the shared stack that decide what becomes of a record."""
+    return Rules(timedelta(seconds=LATE_SECONDS), timedelta(seconds=SESSION_GAP_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A whole stack without the producer service: its topic holds what the tests send and nothing else."""
+    yield from running(request, request.config.getoption("port_offset"), **FAST)
+
+
+def running(request: pytest.FixtureRequest, port_offset: int, **settings: str) -> Iterator[Stack]:
+    """Bring a stack up in a folder of its own; afterwards nothing is left of it but the logs of a failure."""
+    folder = Path(tempfile.mkdtemp(prefix="lake-"))
+    folder.chmod(0o755)
+    stack = Stack(folder / "home", port_offset, **settings)
+    failed_before, came_up = request.session.testsfailed, False
+    try:
+        stack.up()
+        came_up = True
+        yield stack
+    finally:
+        well = came_up and request.session.testsfailed == failed_before
+        if not well and (stack.home / "logs").is_dir():
+            terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+            assert terminal is not None
+            terminal.write_line(f"\nthe logs of the stack are kept in {stack.keep_logs()}")
+        stack.down("--wipe", "--yes")
+        if well:
+            shutil.rmtree(folder)

@@ -1,0 +1,108 @@
+"""Nobody but this user reaches the stack or its secrets, and each engine only what it needs."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+from botocore.exceptions import ClientError
+
+from clicklake import catalog
+from clicklake.stack import s3, secrets
+from tests.stack import Stack
+
+
+def listening(stack: Stack) -> list[tuple[str, str, int]]:
+    return [
+        (process.name(), entry.laddr.ip, entry.laddr.port)
+        for process in stack.processes()
+        for entry in process.net_connections(kind="inet")
+        if entry.status == psutil.CONN_LISTEN
+    ]
+
+
+def test_everything_listens_on_loopback_only(stack: Stack) -> None:
+    found = listening(stack)
+    assert {stack.settings.port(name) for name in ("kafka", "trino", "s3", "flink")} <= {port for _, _, port in found}
+    assert [entry for entry in found if entry[1].removeprefix("::ffff:") not in ("127.0.0.1", "::1")] == []
+
+
+def test_secrets_are_the_users_alone(stack: Stack) -> None:
+    folder = secrets.folder(stack.settings)
+    files = list(folder.iterdir())
+    assert {path.name for path in files} >= set(secrets.NAMES)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(stack.home.stat().st_mode) & 0o077 == 0
+
+
+def values(stack: Stack) -> set[str]:
+    return {value for _, value in secrets.table(stack.settings)}
+
+
+def test_no_secret_is_in_a_log_or_on_a_command_line(stack: Stack) -> None:
+    pattern = re.compile("|".join(map(re.escape, values(stack))))
+    logs = (path for path in Path(stack.home / "logs").rglob("*") if path.is_file())
+    assert [path.name for path in logs if pattern.search(path.read_text(errors="replace"))] == []
+    assert [process.name() for process in stack.processes() if pattern.search(" ".join(process.cmdline()))] == []
+
+
+def test_every_secret_is_another(stack: Stack) -> None:
+    assert len(values(stack)) == len(secrets.NAMES)
+
+
+PLACES = {"lake": "warehouse/intruder", "flink": "checkpoints/intruder"}
+
+
+@pytest.mark.parametrize(("role", "bucket"), [("reader", "lake"), ("reader", "flink"), ("trino", "flink")])
+def test_who_needs_not_write_to_a_bucket_cannot(stack: Stack, role: str, bucket: str) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.client(stack.settings, role).put_object(Bucket=bucket, Key=PLACES[bucket], Body=b"x")
+
+
+@pytest.mark.parametrize("role", ["reader", "trino"])
+def test_only_flink_reads_its_checkpoints(stack: Stack, role: str) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.client(stack.settings, role).list_objects_v2(Bucket="flink")
+
+
+def test_the_store_answers_nobody_without_a_key(stack: Stack) -> None:
+    assert httpx.get(f"{stack.settings.s3_url}/lake/").status_code == 403
+
+
+def connect(stack: Stack, role: str, password: str) -> psycopg2.extensions.connection:
+    uri = catalog.catalog_uri(stack.settings)
+    return psycopg2.connect(uri, user=catalog.postgres_user(role), password=password)
+
+
+def test_the_catalog_wants_the_right_password(stack: Stack) -> None:
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        connect(stack, "reader", "wrong")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE iceberg_tables SET metadata_location = 's3://elsewhere'",
+        "DELETE FROM iceberg_tables",
+        "CREATE TABLE mine (x int)",
+        "DROP TABLE iceberg_tables",
+        "CREATE ROLE mine SUPERUSER",
+    ],
+)
+def test_a_reader_changes_nothing_in_the_catalog(stack: Stack, statement: str) -> None:
+    password = secrets.load(stack.settings, ["postgres_reader"])["postgres_reader"]
+    connection = connect(stack, "reader", password)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM iceberg_tables")
+            assert cursor.fetchone() == (4,)
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(statement)
+    finally:
+        connection.close()

@@ -1,0 +1,70 @@
+"""The audit against tables that are wrong on purpose: a topic and a namespace of its own, filled by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clicklake import iceberg
+from clicklake.offsets import retained
+from clicklake.stack import secrets, setup
+from tests.stack import Stack
+
+EVENTS = 2000
+
+
+@pytest.fixture(scope="module")
+def other(stack: Stack) -> Stack:
+    """The shared stack with settings of another topic and other tables, which no stream writes."""
+    own = {"LAKE_KAFKA_TOPIC": "audited", "LAKE_DATABASE": "audited", "LAKE_KAFKA_PARTITIONS": "2"}
+    other = Stack(stack.home, stack.settings.port_offset, **own)
+    setup.ensure_topic(other.settings)
+    iceberg.ensure_tables(other.settings, secrets.load(other.settings, secrets.of_role("setup")))
+    assert other.produce("--rate", "0", "--count", str(EVENTS))["produced"] == EVENTS
+    return other
+
+
+def insert(stack: Stack, partition: int, first: int, last: int) -> None:
+    stack.sql(
+        f"INSERT INTO clickstream_rejected SELECT CAST(NULL AS VARBINARY), 'empty', {partition}, o, now() "
+        f"FROM UNNEST(sequence({first}, {last})) AS t(o)"
+    )
+
+
+def partition(audit: dict[str, Any], number: int) -> dict[str, Any]:
+    return dict(audit["partitions"][number])
+
+
+def test_the_audit_tells_what_is_missing_and_what_is_repeated(other: Stack) -> None:
+    ends = {number: held.end for number, held in retained(other.settings).items()}
+    audit = other.audit()
+    assert (audit["exact"], audit["rows"], audit["lag"]) == (True, 0, EVENTS)
+
+    insert(other, 0, 0, 9)
+    insert(other, 0, 140, ends[0] - 1)
+    insert(other, 1, 5, ends[1] - 2)
+    for _ in range(2):
+        insert(other, 1, 60, 69)
+    insert(other, 1, 100, 100)
+    audit = other.audit()
+    assert (audit["exact"], audit["missing"], audit["repeated"], audit["lag"]) == (False, 135, 21, 1)
+    assert partition(audit, 0)["missing_ranges"] == [{"first": 10, "last": 139}]
+    assert partition(audit, 1)["missing_ranges"] == [{"first": 0, "last": 4}]
+    assert partition(audit, 0)["repeated_ranges"] == []
+    assert partition(audit, 1)["repeated_ranges"] == [{"first": 60, "last": 69}, {"first": 100, "last": 100}]
+    told = other.lake("audit", check=False)
+    assert told.returncode == 1
+    assert "partition 1 repeated: 60-69, 100" in told.stdout
+
+    insert(other, 0, 10, 139)
+    audit = other.audit()
+    assert (audit["missing"], audit["repeated"]) == (5, 21)
+    assert partition(audit, 0)["missing_ranges"] == []
+
+
+def test_an_audit_that_cannot_be_made_ends_with_2(other: Stack) -> None:
+    insert(other, 0, EVENTS * 2, EVENTS * 2)
+    failed = other.lake("audit", check=False)
+    assert failed.returncode == 2
+    assert f"the tables hold offset {EVENTS * 2} of partition 0" in failed.stderr

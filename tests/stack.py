@@ -1,0 +1,232 @@
+"""A stack of the tests' own, handled as a user would: through `./lake`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+from confluent_kafka import Consumer, TopicPartition
+
+from clicklake import trino_client
+from clicklake.errors import LakeError
+from clicklake.offsets import retained
+from clicklake.settings import PREFIX, ROOT, Settings
+from clicklake.stack.processes import MARKER
+from tests.oracle import Given
+
+T = TypeVar("T")
+
+KEPT = ("LAKE_CACHE", "LAKE_JAVA_HOME")
+"""Settings of the caller's that hold for the tests too."""
+UP_SECONDS = 900
+COMMAND_SECONDS = 180
+POLL_SECONDS = 0.5
+
+
+class Stack:
+    """One stack with a home and ports of its own."""
+
+    def __init__(self, home: Path, port_offset: int, **settings: str) -> None:
+        inherited = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX) or name in KEPT}
+        own = {"LAKE_HOME": str(home), "LAKE_PORT_OFFSET": str(port_offset)}
+        self.env = {**inherited, **own, **settings}
+        self.settings = Settings.from_env(self.env, env_file=Path("/nonexistent"))
+        self.home = home
+
+    def lake(
+        self, *arguments: str, check: bool = True, seconds: float = COMMAND_SECONDS, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; with `check`, an exit code other than 0 fails the test with all it said."""
+        command = [str(ROOT / "lake"), *arguments]
+        done = subprocess.run(
+            command, env=self.env, cwd="/", input=stdin, capture_output=True, timeout=seconds, check=False
+        )
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        if check and done.returncode:
+            raise AssertionError(f"./lake {' '.join(arguments)} ended with {done.returncode}\n{out}\n{err}")
+        return subprocess.CompletedProcess(command, done.returncode, out, err)
+
+    def up(self, *services: str) -> str:
+        """Bring services up, the stream and Trino unless others are named."""
+        return self.lake("up", *(services or ("stream", "trino")), seconds=UP_SECONDS).stdout
+
+    def down(self, *options: str) -> None:
+        """Stop all of it."""
+        self.lake("down", *options)
+
+    def produce(self, *arguments: str, stdin: bytes | None = None) -> dict[str, Any]:
+        """Send events; what the producer says it sent."""
+        return dict(json.loads(self.lake("produce", "--json", *arguments, stdin=stdin).stdout))
+
+    @contextmanager
+    def producing(self, *arguments: str) -> Iterator[Producing]:
+        """Send events while the context lasts."""
+        command = [str(ROOT / "lake"), "produce", "--json", *arguments]
+        log = (self.home.parent / "producing.log").open("a+b")
+        process = subprocess.Popen(command, env=self.env, cwd="/", stdout=subprocess.PIPE, stderr=log)
+        running = Producing(process)
+        try:
+            yield running
+        finally:
+            running.stop()
+            log.close()
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows of one statement in Trino."""
+        return trino_client.rows(self.settings, statement)
+
+    def one(self, statement: str) -> Any:
+        """The only value of a statement in Trino."""
+        ((value,),) = self.sql(statement)
+        return value
+
+    def status(self) -> dict[str, Any]:
+        """`status --json`: whatever is up or not."""
+        done = self.lake("status", "--json", check=False)
+        assert done.stdout, f"status said nothing but {done.stderr}"
+        return dict(json.loads(done.stdout))
+
+    def service(self, name: str) -> dict[str, Any]:
+        """The service as `status --json` tells it."""
+        return next(one for one in self.status()["services"] if one["name"] == name)
+
+    def kill(self, name: str) -> int:
+        """`kill -9` the service's process; its pid."""
+        pid = int(self.service(name)["pid"])
+        os.kill(pid, signal.SIGKILL)
+        self.wait_for(f"{name} with pid {pid} is gone", lambda: not alive(pid), 10)
+        return pid
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this stack."""
+        return [process for process in psutil.process_iter() if _of_home(process, self.home)]
+
+    def wait_for(self, what: str, condition: Callable[[], T], seconds: float) -> T:
+        """Wait until the condition gives something true, and return that; a LakeError means not yet."""
+        deadline, reason = time.monotonic() + seconds, ""
+        while True:
+            try:
+                if found := condition():
+                    return found
+                reason = f"last seen: {found!r}"
+            except (LakeError, httpx.HTTPError) as error:
+                reason = str(error)
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds:.0f} s: {what}; {reason}")
+            time.sleep(POLL_SECONDS)
+
+    def audit(self) -> dict[str, Any]:
+        """`audit --json`, exact or not."""
+        done = self.lake("audit", "--json", check=False)
+        if done.returncode not in (0, 1):
+            raise LakeError(done.stderr.strip())
+        found = dict(json.loads(done.stdout))
+        assert found["exact"] == (done.returncode == 0)
+        return found
+
+    def settled(self, seconds: float = 120) -> dict[str, Any]:
+        """The audit once every record of the topic is committed, the producers having ended."""
+        self.wait_for("no record is left to commit", lambda: self._committed_all() or None, seconds)
+        return self.wait_for("the audit has no lag", lambda: (a := self.audit())["lag"] == 0 and a, seconds)
+
+    def _committed_all(self) -> bool:
+        from clicklake.freshness import lag
+
+        return lag(self.settings).records == 0
+
+    def topic(self) -> list[Given]:
+        """Every record that Kafka holds now."""
+        held = retained(self.settings)
+        return [record for number, span in held.items() for record in self._partition(number, span.first, span.end)]
+
+    def _partition(self, number: int, first: int, end: int) -> Iterator[Given]:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.settings.kafka_bootstrap,
+                "group.id": "tests",
+                "enable.auto.commit": False,
+                "fetch.message.max.bytes": 16 * 1024 * 1024,
+            }
+        )
+        consumer.assign([TopicPartition(self.settings.kafka_topic, number, first)])
+        try:
+            while first < end:
+                for message in consumer.consume(min(1000, end - first), timeout=30):
+                    assert message.error() is None, message.error()
+                    offset = message.offset() or 0
+                    received = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+                    yield Given(number, offset, message.value(), received)
+                    first = offset + 1
+        finally:
+            consumer.close()
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Flink's jobs that have not ended."""
+        answer = httpx.get(f"{self.settings.flink_url}/jobs/overview", timeout=10).raise_for_status()
+        return [job for job in answer.json()["jobs"] if int(job["end-time"]) < 0]
+
+    def checkpoints(self) -> dict[str, Any]:
+        """What Flink tells of the checkpoints of the job that runs."""
+        (job,) = self.jobs()
+        return dict(httpx.get(f"{self.settings.flink_url}/jobs/{job['jid']}/checkpoints", timeout=10).json())
+
+    def newest_commit(self) -> int:
+        """Checkpoint of the newest commit to clickstream; 0 before the first."""
+        from clicklake.snapshots import lineage, newest_checkpoint
+
+        return newest_checkpoint(lineage(self.settings, "clickstream")) or 0
+
+    def keep_logs(self) -> Path:
+        """Copy the logs to where they outlive the stack."""
+        kept = self.home.parent / "logs"
+        shutil.copytree(self.home / "logs", kept, dirs_exist_ok=True)
+        return kept
+
+
+@dataclass
+class Producing:
+    """A producer at work."""
+
+    process: subprocess.Popen[bytes]
+    sent: dict[str, Any] | None = None
+
+    def stop(self) -> dict[str, Any]:
+        """End it as Ctrl-C does; what it says it sent."""
+        if self.sent is None:
+            self.process.send_signal(signal.SIGINT)
+            out, _ = self.process.communicate(timeout=COMMAND_SECONDS)
+            assert self.process.returncode == 0, f"the producer ended with {self.process.returncode}: {out!r}"
+            self.sent = dict(json.loads(out))
+        return self.sent
+
+
+def truth_lines(path: Path) -> Sequence[dict[str, Any]]:
+    """A producer's truth: one line an acknowledged record."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still does anything."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _of_home(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.environ().get(MARKER) == str(home)
+    except (psutil.Error, OSError):
+        return False

@@ -1,0 +1,60 @@
+import dataclasses
+import os
+import shutil
+import socket
+from collections import namedtuple
+
+import psutil
+import pytest
+
+from clicklake.settings import Settings
+from clicklake.stack import doctor, install, lifecycle
+from clicklake.stack.supervisor import Supervisor
+from tests.unit.stack.tiny import BASE, REGISTRY
+
+NOTHING = install.Needs((), ())
+
+
+def test_a_port_in_use_fails_and_one_of_our_own_does_not(supervisor: Supervisor, settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.port("trino"))):
+        wrong = doctor.failed(doctor.check_ports(REGISTRY.all, settings))
+    assert [check.name for check in wrong] == [f"port {settings.port('trino')}"]
+    assert f"pid {os.getpid()}" in wrong[0].found
+    assert "LAKE_PORT_OFFSET" in wrong[0].cure
+
+    lifecycle.start([BASE], supervisor, lambda _: None)
+    lifecycle.wait_ready([BASE], supervisor, lambda _: None, 30)
+    (check,) = doctor.check_ports([BASE], settings)
+    assert check.ok
+    assert check.found == "kafka: held by this stack"
+
+
+def test_little_disk_says_which_folder_to_move(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**10, 10**10 - 10**9, 10**9))
+    check = doctor.check_disk(settings, NOTHING)
+    assert not check.ok
+    assert check.found == f"1.0 GB of disk free for {settings.cache}, 2 GB needed"
+    assert "LAKE_CACHE" in check.cure
+
+
+def test_disk_is_looked_at_before_the_folders_exist(settings: Settings) -> None:
+    nested = dataclasses.replace(settings, home=settings.home / "a" / "b")
+    assert doctor.check_disk(nested, NOTHING).found
+
+
+def test_the_memory_of_the_stack_itself_counts_as_available(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = namedtuple("memory", "available")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(10**9))
+    assert doctor.check_memory(settings).found == "1.0 GB of memory available, 5 GB needed"
+    assert not doctor.check_memory(settings).ok
+
+
+def test_nothing_is_downloaded_to_check_what_is_there(settings: Settings) -> None:
+    assert doctor.check_downloads(NOTHING).found == "everything is installed"
+
+
+def test_this_python_will_do() -> None:
+    assert doctor.check_python().ok

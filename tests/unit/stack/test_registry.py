@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from clicklake.errors import SettingError
+from clicklake.settings import Settings
+from clicklake.stack import artifacts, environments, registry, secrets
+from clicklake.stack.registry import Registry
+from clicklake.stack.service import Service
+from tests.unit.stack.tiny import REGISTRY
+
+DEFAULT = registry.default()
+
+
+def _names(chosen: Registry, *names: str, settings: Settings | None = None) -> list[str]:
+    return [service.name for service in chosen.select(names, settings or Settings())]
+
+
+def test_what_a_service_waits_for_comes_with_it() -> None:
+    assert _names(REGISTRY, "top") == ["base", "prepare", "top"]
+    assert _names(REGISTRY, "base") == ["base"]
+    assert _names(REGISTRY) == ["base", "prepare", "top"]
+
+
+def test_an_unknown_service_is_named() -> None:
+    with pytest.raises(SettingError, match="no service 'bases'; there are base, prepare, top"):
+        REGISTRY.select(["bases"], Settings())
+
+
+def test_a_service_that_settings_place_elsewhere_is_neither_run_nor_waited_for() -> None:
+    elsewhere = Settings(s3_endpoint="https://s3.example", catalog_uri="postgresql://db:5432/iceberg")
+    assert {"s3", "postgres", "rest_catalog"}.isdisjoint(_names(DEFAULT, settings=elsewhere))
+    with pytest.raises(SettingError, match="The service s3 is not run with these settings"):
+        DEFAULT.select(["s3"], elsewhere)
+    setup = DEFAULT.find("setup")
+    assert {"s3", "postgres"}.isdisjoint(one.name for one in DEFAULT.waited_for(setup, elsewhere))
+
+
+def test_the_rest_catalog_runs_only_when_asked_for() -> None:
+    assert "rest_catalog" not in _names(DEFAULT)
+    assert "postgres" in _names(DEFAULT)
+    assert "rest_catalog" in _names(DEFAULT, settings=Settings(catalog_type="rest"))
+    assert "postgres" not in _names(DEFAULT, settings=Settings(catalog_type="rest"))
+    uri = Settings(catalog_type="rest", catalog_uri="http://catalog:8181")
+    assert "rest_catalog" not in _names(DEFAULT, settings=uri)
+
+
+def test_by_default_rows_grow() -> None:
+    assert {"kafka", "stream", "trino", "producer"} <= set(_names(DEFAULT))
+
+
+@pytest.mark.parametrize("service", DEFAULT.all, ids=lambda service: service.name)
+def test_house_rules(service: Service) -> None:
+    order = [other.name for other in DEFAULT.all]
+    assert set(service.after) <= set(order[: order.index(service.name)]), "it must stand after what it waits for"
+    assert set(service.artifacts) <= artifacts.groups().keys()
+    assert all((environments.REQUIREMENTS / f"{name}.txt").is_file() for name in service.environments)
+    assert set(service.secrets) <= set(secrets.NAMES)
+    assert all(Settings().port(name) for name in service.ports)
+    assert service.summary
+
+
+def test_no_port_is_used_twice() -> None:
+    ports = [Settings().port(name) for service in DEFAULT.all for name in service.ports]
+    assert len(ports) == len(set(ports))
+
+
+def test_names_are_those_of_the_files() -> None:
+    folder = Path(registry.__file__).parent
+    assert all((folder / f"{service.name}.py").is_file() for service in DEFAULT.all)

@@ -1,0 +1,165 @@
+"""The audit's arithmetic, against counting by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from rich.console import Console
+
+from clicklake import audit as auditing
+from clicklake.audit import Audit, Bucket, Counted, PartitionAudit, Range, compare, joined, missing_ranges, render
+from clicklake.errors import AuditError
+from clicklake.freshness import Freshness
+from clicklake.offsets import Retained
+from clicklake.snapshots import Snapshot
+
+WHEN = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def faulty_buckets(offsets: Iterable[int]) -> list[Bucket]:
+    """What Trino answers for these offsets: the buckets with a hole in them or before them."""
+    masks: dict[int, int] = {}
+    for offset in offsets:
+        masks[offset // 64] = masks.get(offset // 64, 0) | 1 << offset % 64
+    buckets, previous = [], None
+    for number in sorted(masks):
+        signed = masks[number] - (1 << 64) if masks[number] >= 1 << 63 else masks[number]
+        if signed != -1 or (previous is not None and previous < number - 1):
+            buckets.append(Bucket(number, previous, signed))
+        previous = number
+    return buckets
+
+
+def counted(offsets: list[int]) -> Counted:
+    return Counted(len(offsets), len(set(offsets)), min(offsets), max(offsets))
+
+
+def one(kafka: Retained, offsets: list[int]) -> PartitionAudit:
+    (part,) = compare({0: kafka}, {0: counted(offsets)} if offsets else {})
+    return part
+
+
+def test_every_offset_once_is_exact() -> None:
+    part = one(Retained(0, 10), list(range(8)))
+    assert part.exact
+    assert (part.first, part.next, part.lag, part.rows) == (0, 8, 2, 8)
+
+
+def test_a_hole_and_a_repeat_of_equal_number_do_not_cancel() -> None:
+    part = one(Retained(0, 10), [0, 1, 2, 2, 4])
+    assert (part.missing, part.repeated) == (1, 1)
+
+
+def test_rows_that_kafka_no_longer_retains_are_fine_but_not_with_a_hole() -> None:
+    assert one(Retained(5, 10), list(range(2, 10))).exact
+    assert one(Retained(5, 10), [2, 4, 5, 6, 7, 8, 9]).missing == 1
+
+
+def test_retained_records_before_the_first_row_are_missing() -> None:
+    part = one(Retained(2, 10), [5, 6])
+    assert part.missing == 3
+    assert part.missing_ranges == (Range(2, 4),)
+
+
+def test_records_deleted_before_they_were_read_are_missing() -> None:
+    part = one(Retained(8, 10), [4, 5])
+    assert (part.missing, part.next, part.lag) == (2, 8, 2)
+    assert part.missing_ranges == (Range(6, 7),)
+
+
+def test_a_partition_without_rows_only_lags() -> None:
+    part = one(Retained(3, 10), [])
+    assert part.exact
+    assert (part.next, part.lag, part.rows) == (3, 7, 0)
+
+
+def test_rows_beyond_kafkas_end_are_no_finding_but_an_error() -> None:
+    with pytest.raises(AuditError, match="offset 10 of partition 0, but Kafka's end is 10"):
+        one(Retained(0, 10), [9, 10])
+
+
+def test_rows_of_a_partition_the_topic_lacks_are_an_error() -> None:
+    with pytest.raises(AuditError, match="partition 7"):
+        compare({0: Retained(0, 1)}, {7: Counted(1, 1, 0, 0)})
+
+
+def test_missing_ranges_join_across_buckets() -> None:
+    there = [*range(60), *range(300, 500)]
+    assert list(missing_ranges(faulty_buckets(there), 0, 499)) == [Range(60, 299)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_missing_ranges_equal_counting_by_hand(seed: int) -> None:
+    draw = random.Random(seed)
+    lowest = draw.randrange(200)
+    rows = sorted(draw.choices(range(lowest, lowest + 2000), k=draw.choice([5, 500, 6000])))
+    there, highest = set(rows), rows[-1]
+    found = list(missing_ranges(faulty_buckets(there), rows[0], highest))
+    assert {o for r in found for o in range(r.first, r.last + 1)} == set(range(rows[0], highest)) - there
+    assert all(after.first > before.last + 1 for before, after in pairwise(found))
+    part = one(Retained(rows[0], highest + 1), rows)
+    assert part.missing == sum(r.last - r.first + 1 for r in found)
+    assert part.repeated == sum(count - 1 for count in Counter(rows).values())
+
+
+def test_joined_leaves_gaps() -> None:
+    assert list(joined([Range(1, 2), Range(3, 3), Range(5, 6)])) == [Range(1, 3), Range(5, 6)]
+    assert list(joined([])) == []
+
+
+def snapshot(number: int, checkpoint_id: int | None) -> Snapshot:
+    return Snapshot(number, number - 1, WHEN, checkpoint_id, 1)
+
+
+def test_missing_is_judged_at_a_checkpoint_both_tables_have() -> None:
+    ahead, behind = [snapshot(3, 12), snapshot(2, 11), snapshot(1, 10)], [snapshot(9, None), snapshot(8, 11)]
+    checkpoint, states = auditing._settled({"a": ahead, "b": behind})
+    assert checkpoint == 11
+    assert {name: state.id for name, state in states.items() if state} == {"a": 2, "b": 8}
+
+
+def test_before_both_tables_have_a_commit_nothing_is_judged() -> None:
+    assert auditing._settled({"a": [snapshot(1, 10)], "b": []}) == (0, {"a": None, "b": None})
+
+
+def test_when_the_older_state_is_expired_the_newest_is_judged() -> None:
+    checkpoint, states = auditing._settled({"a": [snapshot(3, 12)], "b": [snapshot(8, 11)]})
+    assert checkpoint == 12
+    assert [state.id for state in states.values() if state] == [3, 8]
+
+
+def finding() -> Audit:
+    part = PartitionAudit(0, 0, 8, 10, rows=8, missing=2, repeated=0, missing_ranges=(Range(3, 3), Range(5, 5)))
+    fresh = Freshness(8, WHEN, 5.0, 9.0, 4.0, 8.0)
+    return Audit("clickstream", (part,), 4, fresh, 0.5)
+
+
+def test_piped_output_is_tab_separated_and_says_what_is_wrong() -> None:
+    out = io.StringIO()
+    render(finding(), Console(file=out, width=40))
+    lines = out.getvalue().splitlines()
+    assert lines[0].split("\t") == ["partition", "first", "next", "end", "rows", "missing", "repeated", "lag"]
+    assert lines[1].split("\t") == ["0", "0", "8", "10", "8", "2", "0", "2"]
+    assert "partition 0 missing: 3, 5" in lines
+    assert lines[-1] == "NOT exact, 2 missing, 0 repeated: 8 rows as of checkpoint 4, 2 records behind Kafka, in 0.5 s"
+
+
+def test_json_holds_totals_and_partitions() -> None:
+    body = json.loads(json.dumps(finding().to_json()))
+    assert (body["exact"], body["missing"], body["lag"]) == (False, 2, 2)
+    assert body["partitions"][0]["missing_ranges"] == [{"first": 3, "last": 3}, {"first": 5, "last": 5}]
+    assert body["freshness"]["newest_commit"] == "2026-11-25T00:00:00+00:00"
+    assert finding().exit_code == 1
+
+
+def test_tables_that_flink_never_wrote_are_judged_as_they_are() -> None:
+    checkpoint, states = auditing._settled({"a": [snapshot(3, None)], "b": []})
+    assert checkpoint is None
+    assert [state and state.id for state in states.values()] == [3, None]

