@@ -12,11 +12,12 @@ from clicklake.events import RECORD_MAX_BYTES
 from clicklake.settings import Settings
 from clicklake.stack.render import fill
 from clicklake.stack.secrets import load, of_role
+from flink import plain
 
 SQL = Path(__file__).resolve().parent / "sql"
 NAME = "clicklake-stream"
-ROWTIME = "window_time"
-"""The column by which windows are cut, under the watermark that the source gives."""
+ROWTIMES = ("window_time", "ingested_at")
+"""The column that carries time in a stage's stream, under the watermark that the source gives: the first it has."""
 
 
 def values(settings: Settings) -> dict[str, object]:
@@ -34,7 +35,8 @@ def values(settings: Settings) -> dict[str, object]:
         "catalog": settings.catalog_name,
         "database": settings.database,
         "payload_max_bytes": events.PAYLOAD_MAX_BYTES,
-        "plain_event": events.plain_pattern(),
+        "plain_event": plain.event_pattern(),
+        "plain_value": plain.VALUE,
         "uuid": events.UUID_PATTERN,
         "utc_timestamp": events.UTC_TIMESTAMP_PATTERN,
         "offset_timestamp": events.OFFSET_TIMESTAMP_PATTERN,
@@ -89,8 +91,10 @@ def materialise(environment: Any, name: str, query: str) -> None:
     shape = jvm.org.apache.flink.table.api.Schema.newBuilder()
     for column in schema.getColumns():
         shape.column(column.getName(), column.getDataType())
-    if ROWTIME in schema.getColumnNames():
-        shape.watermark(ROWTIME, "SOURCE_WATERMARK()")
+    rowtime = next((column for column in ROWTIMES if column in schema.getColumnNames()), None)
+    if rowtime:
+        # A stream that declares no time of its own would hold the source's watermarks back.
+        shape.watermark(rowtime, "SOURCE_WATERMARK()")
     java.createTemporaryView(name, stream, shape.build())
 
 
@@ -100,15 +104,17 @@ def _jvm() -> Any:
     return get_gateway().jvm
 
 
-def main() -> None:
-    """Submit the stream with the configuration that the arguments `-Dname=value` give; prints the job's id."""
+def connect(settings: Settings, arguments: list[str]) -> tuple[Any, Any]:
+    """A StreamExecutionEnvironment with the configuration of the arguments `-Dname=value`, and its table environment.
+
+    The catalog of the tables is there.
+    """
     from pyflink.common import Configuration
     from pyflink.datastream import StreamExecutionEnvironment
     from pyflink.table import StreamTableEnvironment
 
-    settings = Settings.from_env()
     configuration = Configuration()
-    for argument in sys.argv[1:]:
+    for argument in arguments:
         name, value = argument.removeprefix("-D").split("=", 1)
         configuration.set_string(name, value)
     # Python's own way to an environment takes a local cluster whatever the configuration says.
@@ -118,6 +124,13 @@ def main() -> None:
     catalog = flink_properties(settings, load(settings, of_role("flink")))
     options = ", ".join(f"'{name}' = '{value}'" for name, value in catalog.items())
     environment.execute_sql(f"CREATE CATALOG {settings.catalog_name} WITH ({options})")
+    return streams, environment
+
+
+def main() -> None:
+    """Submit the stream with the configuration that the arguments `-Dname=value` give; prints the job's id."""
+    settings = Settings.from_env()
+    streams, environment = connect(settings, sys.argv[1:])
     build(environment, values(settings)).attach_as_datastream()
     print(streams.execute_async(NAME).get_job_id())
 

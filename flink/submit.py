@@ -17,7 +17,7 @@ from clicklake import restore
 from clicklake.errors import LakeError, NotReadyError, WriterExistsError
 from clicklake.restore import Checkpoint
 from clicklake.settings import ROOT, Settings
-from clicklake.stack import flink, s3
+from clicklake.stack import flink, home, s3
 from clicklake.stack.secrets import load, of_role
 from flink.job import NAME
 
@@ -43,7 +43,7 @@ def state(settings: Settings, job_id: str) -> str:
 @contextmanager
 def sole_writer(settings: Settings) -> Iterator[None]:
     """Hold the right to start the stream of this home; WriterExistsError when another process holds it."""
-    path = settings.home / "stream.lock"
+    path = home.folder(settings, "run") / "stream.lock"
     with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,12 +123,12 @@ def submit(settings: Settings, python: Path) -> str:
         )
     origin = restore_point(settings, load(settings, of_role("flink")))
     _log.info("starting %s", f"from {origin.path}" if origin else "afresh, over tables without a commit")
-    job_id = _run_client(settings, python, options(settings, origin))
+    job_id = _run_client(python, options(settings, origin))
     _await_running(settings, job_id)
     return job_id
 
 
-def _run_client(settings: Settings, python: Path, chosen: Mapping[str, str]) -> str:
+def _run_client(python: Path, chosen: Mapping[str, str]) -> str:
     arguments = [f"-D{name}={value}" for name, value in chosen.items()]
     done = subprocess.run(
         [str(python), "-m", "flink.job", *arguments], cwd=ROOT, check=False, capture_output=True, text=True

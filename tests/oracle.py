@@ -169,11 +169,24 @@ def _object(value: bytes | None) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise _WrongError(Reason.NOT_UTF8) from None
     try:
-        fields = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
-    except ValueError:
+        hooks: dict[str, Any] = {
+            "parse_float": Decimal,
+            "parse_int": Decimal,
+            "parse_constant": _no_constant,
+            "object_pairs_hook": _once,
+        }
+        fields = json.loads(text, **hooks)
+    except (ValueError, RecursionError):
         raise _WrongError(Reason.NOT_JSON) from None
     _need(isinstance(fields, dict), Reason.NOT_AN_OBJECT)
     return dict(fields)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name stands twice")
+    return fields
 
 
 def _no_constant(name: str) -> Any:

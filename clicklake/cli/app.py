@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -140,12 +140,21 @@ def doctor(services: Names = None) -> None:
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
 def test(context: typer.Context) -> None:
     """Run the tests; arguments go to pytest."""
+    _become_python(["-m", "pytest", *(context.args or ["tests"])])
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False, hidden=True)
+def python(context: typer.Context) -> None:
+    """Become the Python of the tests and checks, with these arguments."""
+    _become_python(context.args)
+
+
+def _become_python(arguments: list[str]) -> NoReturn:
     from clicklake.cli import stack
 
-    python = stack.development_python(settings())
-    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    interpreter = stack.development_python(settings())
     os.chdir(ROOT)
-    os.execve(python, [str(python), "-P", "-m", "pytest", *(context.args or ["tests"])], variables)
+    os.execve(interpreter, [str(interpreter), "-P", *arguments], os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 @app.command(hidden=True)

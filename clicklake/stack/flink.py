@@ -1,4 +1,4 @@
-"""What Flink's processes share: the installation made of the Python package and the connectors, and its configuration."""
+"""What Flink's processes share: the installation, made of the Python package and connectors, and its configuration."""
 
 from __future__ import annotations
 

@@ -41,19 +41,17 @@ def test_secrets_are_the_users_alone(stack: Stack) -> None:
     assert stat.S_IMODE(stack.home.stat().st_mode) & 0o077 == 0
 
 
-def values(stack: Stack) -> set[str]:
-    return {value for _, value in secrets.table(stack.settings)}
-
-
 def test_no_secret_is_in_a_log_or_on_a_command_line(stack: Stack) -> None:
-    pattern = re.compile("|".join(map(re.escape, values(stack))))
+    # An access key is a name, which engines log as such; what it signs with is the secret key.
+    hidden = [value for name, value in secrets.table(stack.settings) if not name.endswith("_access_key")]
+    pattern = re.compile("|".join(map(re.escape, hidden)))
     logs = (path for path in Path(stack.home / "logs").rglob("*") if path.is_file())
     assert [path.name for path in logs if pattern.search(path.read_text(errors="replace"))] == []
     assert [process.name() for process in stack.processes() if pattern.search(" ".join(process.cmdline()))] == []
 
 
 def test_every_secret_is_another(stack: Stack) -> None:
-    assert len(values(stack)) == len(secrets.NAMES)
+    assert len({value for _, value in secrets.table(stack.settings)}) == len(secrets.NAMES)
 
 
 PLACES = {"lake": "warehouse/intruder", "flink": "checkpoints/intruder"}

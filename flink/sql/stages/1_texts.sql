@@ -1,12 +1,6 @@
--- The record as text, and why it cannot be read as such.
+-- Every record, and the values of an event written plainly: one pattern holds nearly every rule for such an event and a
+-- second cuts it, at a third of what parsing costs. Null for a record that is anything else.
 SELECT
-  payload, kafka_partition, kafka_offset, ingested_at, payload_text,
-  CASE
-    WHEN payload IS NULL THEN 'tombstone'
-    WHEN CHAR_LENGTH(payload_text) = 0 THEN 'empty'
-    WHEN CHAR_LENGTH(payload_text) > $payload_max_bytes / 4
-      AND CHAR_LENGTH(DECODE(payload, 'ISO-8859-1')) > $payload_max_bytes THEN 'too_large'
-    WHEN POSITION(U&'\FFFD' IN payload_text) > 0 AND CAST(payload_text AS BYTES) <> payload THEN 'not_utf8'
-  END AS unreadable,
-  payload_text IS NOT NULL AND REGEXP(payload_text, '$plain_event') AS plain
+  payload, kafka_partition, kafka_offset, ingested_at,
+  CASE WHEN REGEXP(payload_text, '$plain_event') THEN REGEXP_EXTRACT_ALL(payload_text, '$plain_value', 1) END AS plain
 FROM (SELECT *, CAST(payload AS STRING) AS payload_text FROM records)

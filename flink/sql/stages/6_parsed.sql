@@ -1,6 +1,15 @@
--- The fields with the types of the table; null where the text is no such value.
+-- The fields with the types of the table, null where the text is no such value, and the first string that breaks a rule.
 SELECT
-  payload, kafka_partition, kafka_offset, ingested_at, malformed,
+  payload, kafka_partition, kafka_offset, ingested_at,
+  CASE
+    WHEN malformed IS NOT NULL THEN malformed
+    WHEN event_id IS NULL OR NOT REGEXP(event_id, '$uuid') THEN 'event_id'
+    WHEN user_id IS NULL OR NOT REGEXP(user_id, '$uuid') THEN 'user_id'
+    WHEN event_type IS NULL OR event_type NOT IN ($event_types) THEN 'event_type'
+    WHEN url IS NULL OR url NOT LIKE '/%' OR CHAR_LENGTH(url) > $url_max_chars THEN 'url'
+    WHEN session_id IS NULL OR NOT REGEXP(session_id, '$uuid') THEN 'session_id'
+    WHEN device IS NULL OR device NOT IN ($devices) THEN 'device'
+  END AS wrong,
   event_id, user_id, event_type, url, session_id, device,
   CASE
     WHEN REGEXP(moment, '$utc_timestamp')
@@ -17,6 +26,6 @@ SELECT
   END AS event_time,
   TRY_CAST(latitude AS DOUBLE) AS latitude,
   TRY_CAST(longitude AS DOUBLE) AS longitude,
-  purchase_amount IS NULL OR purchase_amount = 'null' AS unpaid,
+  purchase_amount IS NULL AS unpaid,
   TRY_CAST(purchase_amount AS DECIMAL(38, 18)) AS purchase_amount
 FROM fields

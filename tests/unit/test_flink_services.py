@@ -1,0 +1,119 @@
+"""Flink's services: their installation, their configuration, and where secrets may appear."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clicklake.settings import Settings
+from clicklake.stack import flink, flink_jobmanager, flink_taskmanager, secrets, stream
+from clicklake.stack.run import environment
+from clicklake.stack.service import Context, Service
+
+SERVICES = [flink_jobmanager.SERVICE, flink_taskmanager.SERVICE, stream.SERVICE]
+MakeContext = Callable[..., Context]
+
+
+@pytest.fixture
+def make_context(tmp_path: Path) -> MakeContext:
+    """Contexts as a start makes them, over a distribution that is there in name only."""
+    package = tmp_path / "flink" / "lib/python3.11/site-packages/pyflink"
+    for folder in ("bin", "lib", "opt"):
+        (package / folder).mkdir(parents=True)
+    for file in ("bin/jobmanager.sh", "lib/flink-dist-2.3.0.jar", "opt/flink-python-2.3.0.jar"):
+        (package / file).touch()
+    for artifact in ("flink/connector.jar", "flink-s3/s3.jar"):
+        (tmp_path / "artifacts" / artifact).parent.mkdir(parents=True)
+        (tmp_path / "artifacts" / artifact).touch()
+
+    def make(service: Service, **changes: str | int) -> Context:
+        settings = Settings(home=tmp_path / "home", port_offset=100, bind_host="127.0.0.9", **changes)  # type: ignore[arg-type]
+        secrets.ensure(settings)
+        config, data = tmp_path / "config" / service.name, tmp_path / "data" / service.name
+        for folder in (config, data):
+            folder.mkdir(parents=True, exist_ok=True)
+        return Context(
+            settings=settings,
+            secrets=secrets.load(settings, service.secrets),
+            config=config,
+            data=data,
+            environments={name: tmp_path / name for name in service.environments},
+            artifacts={name: tmp_path / "artifacts" / name for name in service.artifacts},
+            java_home=tmp_path / "java",
+        )
+
+    return make
+
+
+def configuration(context: Context) -> dict[str, str]:
+    """What the rendered config.yaml sets: one name and value a line."""
+    flink.configure(context)
+    lines = (context.config / "config.yaml").read_text(encoding="utf-8").splitlines()
+    return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_everything_binds_to_the_one_address(service: Service, make_context: MakeContext) -> None:
+    found = configuration(make_context(service))
+    binding = ("jobmanager.bind-host", "taskmanager.bind-host", "rest.bind-address")
+    assert {found[name] for name in binding} == {"127.0.0.9"}
+    assert "0.0.0.0" not in found.values()
+
+
+def test_every_port_has_its_offset(make_context: MakeContext) -> None:
+    context = make_context(flink_jobmanager.SERVICE)
+    found = configuration(context)
+    for names in (flink_jobmanager.SERVICE.ports, flink_taskmanager.SERVICE.ports):
+        assert {str(context.settings.port(name)) for name in names} <= set(found.values())
+    assert found["rest.port"] == found["rest.bind-port"] == "18181"
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_no_secret_on_a_command_line(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service)
+    service.configure(context)
+    line = " ".join(service.command(context))
+    assert [name for name, value in context.secrets.items() if value in line] == []
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_secrets_stand_in_the_configuration_alone(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service)
+    assert configuration(context)["s3.secret-key"] == context.secrets["s3_flink_secret_key"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in context.config.iterdir()} == {0o600}
+    variables = " ".join(environment(service, context, {}).values())
+    assert [name for name, value in context.secrets.items() if value in variables] == []
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_only_flinks_own_secrets_are_declared(service: Service) -> None:
+    assert set(service.secrets) == set(secrets.of_role("flink"))
+
+
+def test_the_installation_is_the_package_and_the_connectors(make_context: MakeContext) -> None:
+    context = make_context(flink_taskmanager.SERVICE)
+    flink.configure(context)
+    flink.configure(context)
+    home = flink.home(context)
+    jars = {path.name for path in (home / "lib").iterdir()}
+    assert jars == {"flink-dist-2.3.0.jar", "flink-python-2.3.0.jar", "connector.jar"}
+    assert [path.name for path in (home / "plugins" / flink.PLUGIN).iterdir()] == ["s3.jar"]
+
+
+@pytest.mark.parametrize(("backend", "fraction"), flink.MANAGED_FRACTION.items())
+def test_memory_goes_where_the_state_is(backend: str, fraction: float, make_context: MakeContext) -> None:
+    found = configuration(make_context(flink_taskmanager.SERVICE, flink_state_backend=backend))
+    assert found["taskmanager.memory.managed.fraction"] == str(fraction)
+
+
+def test_there_is_a_slot_for_each_parallel_part(make_context: MakeContext) -> None:
+    found = configuration(make_context(flink_taskmanager.SERVICE, flink_parallelism=3))
+    assert found["taskmanager.numberOfTaskSlots"] == "3"
+
+
+def test_settings_reach_the_stream(make_context: MakeContext) -> None:
+    context = make_context(stream.SERVICE)
+    assert environment(stream.SERVICE, context, {})["LAKE_PORT_OFFSET"] == "100"
