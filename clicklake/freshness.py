@@ -46,7 +46,9 @@ class Freshness:
 
 def lag(settings: Settings) -> Lag:
     """Records of each partition beyond the last one that is committed."""
-    committed = last_committed(settings, held := retained(settings))
+    committed = last_committed(settings, retained(settings))
+    # Kafka is asked again: what came in meanwhile may be committed already, and lag is never negative.
+    held = retained(settings)
     return Lag({number: kafka.end - next_offset(kafka, committed.get(number)) for number, kafka in held.items()})
 
 

@@ -19,7 +19,6 @@ FAST = {
     "LAKE_CHECKPOINT_INTERVAL_SECONDS": "2",
     "LAKE_LATE_SECONDS": str(LATE_SECONDS),
     "LAKE_SESSION_GAP_SECONDS": str(SESSION_GAP_SECONDS),
-    "LAKE_IDLE_SECONDS": "4",
 }
 """Short enough that windows close and rows are committed while a test waits."""
 

