@@ -22,6 +22,11 @@ ROWTIMES = ("window_time", "ingested_at")
 
 def values(settings: Settings) -> dict[str, object]:
     """What the `$names` of the SQL files stand for: the contract's rules and the settings."""
+    known = _known(settings)
+    return known | {"rules": fill(SQL / "rules.sql", known)}
+
+
+def _known(settings: Settings) -> dict[str, object]:
     return {
         "bootstrap": settings.kafka_bootstrap,
         "topic": settings.kafka_topic,
