@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,12 +73,15 @@ class Stack:
 
     @contextmanager
     def producing(self, *arguments: str) -> Iterator[Producing]:
-        """Send events while the context lasts."""
-        command = [str(ROOT / "lake"), "produce", "--json", *arguments]
+        """Send events while the context lasts, which begins with the first that Kafka has acknowledged."""
+        heartbeat = self.home.parent / f"producing-{uuid.uuid4().hex}"
+        command = [str(ROOT / "lake"), "produce", "--json", "--heartbeat", str(heartbeat), *arguments]
         log = (self.home.parent / "producing.log").open("a+b")
         process = subprocess.Popen(command, env=self.env, cwd="/", stdout=subprocess.PIPE, stderr=log)
         running = Producing(process)
         try:
+            # Before that it may not heed a signal yet.
+            self.wait_for("the producer's first event is in Kafka", heartbeat.exists, COMMAND_SECONDS)
             yield running
         finally:
             running.stop()
