@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from bench.bare import TABLE as BARE_TABLE
 from clicklake import iceberg
 from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack import run, stream
+from clicklake.stack import run, submit
 from clicklake.stack.secrets import load, of_role
 from clicklake.tables import CLICKSTREAM, REJECTED, Column, Table
 from flink.submit import options, state
@@ -75,8 +76,8 @@ class Bench:
     def __init__(self, stack: Stack, events: int) -> None:
         self._stack = stack
         self._events = events
-        self._context = run.make_context(stream.SERVICE, stack.settings)
-        stream.SERVICE.configure(self._context)
+        self._context = run.make_context(submit.SERVICE, stack.settings)
+        submit.SERVICE.configure(self._context)
 
     def cpu_seconds(self, name: str, namespace: str) -> float:
         """CPU seconds of the TaskManager from the job's submission until its last record is committed."""
@@ -94,9 +95,9 @@ class Bench:
             self._cancel(job_id)
 
     def _submit(self, module: str, settings: Settings) -> str:
-        environment = run.environment(stream.SERVICE, dataclasses.replace(self._context, settings=settings))
+        environment = run.environment(submit.SERVICE, dataclasses.replace(self._context, settings=settings))
         python = self._context.environments["flink"] / "bin" / "python"
-        arguments = [f"-D{key}={value}" for key, value in options(settings, None).items()]
+        arguments = [f"-D{key}={value}" for key, value in options(settings, None, uuid.uuid4().hex, "").items()]
         command = [str(python), "-m", module, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
         if done.returncode:

@@ -22,7 +22,7 @@ from clicklake.freshness import Freshness, freshness
 from clicklake.offsets import Retained, retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot, at_checkpoint, lineage, newest_checkpoint
-from clicklake.tables import CLICKSTREAM, REJECTED
+from clicklake.tables import CLICKSTREAM, REJECTED, REPLAYED
 from clicklake.trino_client import identifier, rows
 
 BUCKET_OFFSETS = 64
@@ -31,6 +31,9 @@ RANGES_SHOWN = 20
 """Ranges of missing or repeated offsets that are told, for each partition. Totals are always whole."""
 BUCKETS_READ = 10_000
 """Faulty buckets of a partition that are looked into for those ranges."""
+REPLAY_SECONDS = 30
+"""How long a replay may take between its two commits, which leave its records in both tables meanwhile."""
+POLL_SECONDS = 1.0
 
 States = Mapping[str, Snapshot | None]
 """By table name, the snapshot that is looked at; None: the table as it was before its first one."""
@@ -155,16 +158,46 @@ class Bucket:
 def audit(settings: Settings) -> Audit:
     """Compare the topic with the tables; AuditError or NotReadyError when that cannot be done."""
     started = time.monotonic()
-    lines = {table.name: lineage(settings, table.name) for table in (CLICKSTREAM, REJECTED)}
+    checkpoint_id, partitions = _look(settings)
+    if any(part.repeated for part in partitions):
+        _await_replay(settings)
+        checkpoint_id, partitions = _look(settings)
+    fresh = freshness(settings)
+    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, round(time.monotonic() - started, 3))
+
+
+def _look(settings: Settings) -> tuple[int | None, tuple[PartitionAudit, ...]]:
+    """The newest checkpoint that was looked at, and what was found of each partition."""
+    lines = _lines(settings)
     newest = {name: line[0] if line else None for name, line in lines.items()}
     # Read after the snapshots are chosen, so that no committed offset can lie beyond Kafka's end.
     kafka = retained(settings)
-    now = _measure(settings, kafka, newest)
-    checkpoint_id, states = _settled(lines) if any(part.missing for part in now) else (_newest(lines), newest)
-    then = now if states == newest else _measure(settings, kafka, states)
-    partitions = _with_repeats(settings, _with_missing(settings, then, states), now, newest)
-    fresh = freshness(settings)
-    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, round(time.monotonic() - started, 3))
+    now = _measure(settings, kafka, _source(settings, newest))
+    if not any(part.missing for part in now):
+        return _newest(lines), _with_repeats(settings, now, now, newest)
+    checkpoint_id, states = _settled(lines)
+    source = _source(settings, newest, None if states == newest else _ends(settings, states))
+    then = _with_missing(settings, _measure(settings, kafka, source), source)
+    return checkpoint_id, _with_repeats(settings, then, now, newest)
+
+
+def _lines(settings: Settings) -> dict[str, tuple[Snapshot, ...]]:
+    """By table name, its newest snapshots, of one moment for both: a replay moves rows from one to the other."""
+    clickstream = lineage(settings, CLICKSTREAM.name)
+    while True:
+        rejected, again = lineage(settings, REJECTED.name), lineage(settings, CLICKSTREAM.name)
+        if again[:1] == clickstream[:1]:
+            return {CLICKSTREAM.name: again, REJECTED.name: rejected}
+        clickstream = again
+
+
+def _await_replay(settings: Settings) -> None:
+    """Wait until no replayed record is left among the rejected, for as long as a replay in progress may take."""
+    replayed, rejected = identifier(settings, REPLAYED.name), identifier(settings, REJECTED.name)
+    left = f"SELECT count(*) FROM {replayed} JOIN {rejected} USING (kafka_partition, kafka_offset)"
+    deadline = time.monotonic() + REPLAY_SECONDS
+    while rows(settings, left) != [(0,)] and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def compare(kafka: Mapping[int, Retained], counted: Mapping[int, Counted]) -> tuple[PartitionAudit, ...]:
@@ -226,7 +259,7 @@ def _settled(lines: Mapping[str, Sequence[Snapshot]]) -> tuple[int | None, State
 
     Flink commits one table after the other, and none when it has no rows for it, so that for a moment a table may lack
     offsets that only wait for their commit. What is missing is therefore looked for up to a checkpoint that both
-    tables have, and what comes after it is lag. Repeats need no such care: a row once committed stays.
+    tables have, and what comes after it is lag. Repeats need no such care: an offset once committed stays.
     """
     checkpoints = [newest_checkpoint(line) for line in lines.values()]
     common = min(checkpoint or 0 for checkpoint in checkpoints)
@@ -237,8 +270,14 @@ def _settled(lines: Mapping[str, Sequence[Snapshot]]) -> tuple[int | None, State
     return common, states
 
 
-def _measure(settings: Settings, kafka: Mapping[int, Retained], states: States) -> tuple[PartitionAudit, ...]:
+def _ends(settings: Settings, states: States) -> dict[int, int]:
+    """By partition, the highest offset in these states; partitions without a row are left out."""
     source = _source(settings, states)
+    found = rows(settings, f"SELECT kafka_partition, max(kafka_offset) FROM ({source}) GROUP BY 1") if source else []
+    return dict(found)
+
+
+def _measure(settings: Settings, kafka: Mapping[int, Retained], source: str) -> tuple[PartitionAudit, ...]:
     counted = {number: Counted(*rest) for number, *rest in rows(settings, _count(source))} if source else {}
     return compare(kafka, counted)
 
@@ -266,13 +305,13 @@ def _between(first: int, next_: int) -> list[Range]:
 
 
 def _with_missing(
-    settings: Settings, partitions: tuple[PartitionAudit, ...], states: States
+    settings: Settings, partitions: tuple[PartitionAudit, ...], source: str
 ) -> tuple[PartitionAudit, ...]:
     """The same with the ranges of what is missing, those at the edges being known already."""
     if not any(part.missing for part in partitions):
         return partitions
     buckets: dict[int, list[Bucket]] = {part.partition: [] for part in partitions}
-    for number, *rest in rows(settings, _faulty(_source(settings, states))):
+    for number, *rest in rows(settings, _faulty(source)) if source else []:
         buckets[number].append(Bucket(*rest))
     return tuple(
         dataclasses.replace(part, missing_ranges=tuple(islice(_holes(part, buckets[part.partition]), RANGES_SHOWN)))
@@ -314,13 +353,23 @@ def _lacking(bucket: Bucket) -> Iterator[Range]:
             yield Range(start + bit, start + bit)
 
 
-def _source(settings: Settings, states: States) -> str:
-    """SELECT of partition and offset of every row of the tables in these states; empty when there is no state."""
+def _source(settings: Settings, states: States, ends: Mapping[int, int] | None = None) -> str:
+    """SELECT of partition and offset of every row of the tables in these states; empty when there is no state.
+
+    With `ends`, of rows up to these offsets. That is not the same as an older state: the same offsets, but each in the
+    table where it is now.
+    """
+    where = "" if ends is None else f" WHERE {_upto(ends)}"
     return " UNION ALL ".join(
-        f"SELECT kafka_partition, kafka_offset FROM {identifier(settings, name)} FOR VERSION AS OF {state.id}"
+        f"SELECT kafka_partition, kafka_offset FROM {identifier(settings, name)} FOR VERSION AS OF {state.id}{where}"
         for name, state in states.items()
         if state is not None
     )
+
+
+def _upto(ends: Mapping[int, int]) -> str:
+    each = (f"kafka_partition = {number} AND kafka_offset <= {end}" for number, end in sorted(ends.items()))
+    return " OR ".join(each) or "false"
 
 
 def _buckets(source: str) -> str:

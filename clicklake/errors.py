@@ -29,6 +29,10 @@ class RestoreError(LakeError):
     """The stream cannot be started without counting an event twice or losing one."""
 
 
+class VersionError(LakeError):
+    """A version of the stream's source that cannot be read, found or submitted."""
+
+
 class DeliveryError(LakeError):
     """Events that the producer could not hand to Kafka."""
 

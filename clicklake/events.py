@@ -68,3 +68,7 @@ class Reason(StrEnum):
     GEO_LOCATION = "geo_location"
     PURCHASE_AMOUNT = "purchase_amount"
     DUPLICATE = "duplicate"
+
+
+CORRECTABLE = tuple(Reason)[list(Reason).index(Reason.EVENT_ID) : list(Reason).index(Reason.DUPLICATE)]
+"""Reasons of records that can be read as one JSON object, whose fields may be put right. A copy stays one."""

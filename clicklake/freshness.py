@@ -57,8 +57,8 @@ def next_offset(kafka: Retained, committed: int | None) -> int:
     return max(kafka.first, -1 if committed is None else committed + 1)
 
 
-def last_committed(settings: Settings, held: dict[int, Retained]) -> dict[int, int]:
-    """By partition, the highest offset in a table; partitions without a row are left out.
+def last_committed(settings: Settings, held: dict[int, Retained], before: datetime | None = None) -> dict[int, int]:
+    """By partition, the highest offset in a table, now or as it was; partitions without a row are left out.
 
     Kafka's clock sets `ingested_at`, so the highest offset is among the newest rows, and file statistics spare reading
     the others. Only a partition without a row shortly before the last commit makes it look further back.
@@ -67,7 +67,7 @@ def last_committed(settings: Settings, held: dict[int, Retained]) -> dict[int, i
     found: dict[int, int] = {}
     for lookback in LOOKBACKS:
         if wanted - found.keys():
-            found = _last_committed(settings, lookback)
+            found = _last_committed(settings, lookback, before)
     return found
 
 
@@ -75,13 +75,14 @@ def freshness(settings: Settings, window_seconds: int = 300) -> Freshness | None
     """Percentiles over the rows of the newest commits; None when there was no commit with rows in the window."""
     line = lineage(settings, CLICKSTREAM.name)
     span = sample(line, datetime.now(UTC) - timedelta(seconds=window_seconds))
-    if span is None:
+    commits = of_flink(line)
+    if span is None or not commits:
         return None
-    ((count, event, received),) = rows(settings, _percentiles(settings, *span))
+    ((count, event, received),) = rows(settings, _percentiles(settings, *span, commits))
     if not count:
         return None
     seconds = [milliseconds / 1000 for milliseconds in (*event, *received)]
-    return Freshness(count, line[0].committed_at, *seconds)
+    return Freshness(count, commits[0].committed_at, *seconds)
 
 
 def sample(line: Sequence[Snapshot], since: datetime) -> tuple[int, int] | None:
@@ -93,28 +94,43 @@ def sample(line: Sequence[Snapshot], since: datetime) -> tuple[int, int] | None:
     for snapshot in line:
         if snapshot.committed_at < since or total >= SAMPLE_ROWS:
             break
-        total += snapshot.added_rows
+        total += snapshot.added_rows if snapshot.checkpoint_id is not None else 0
         count += 1
     # A change is told from its predecessor on, so the rows of the very first snapshot cannot be.
     after = line[min(count, len(line) - 1)] if count else None
     return (after.id, line[0].id) if after and after is not line[0] else None
 
 
-def _last_committed(settings: Settings, lookback: timedelta | None) -> dict[int, int]:
+def of_flink(line: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
+    """The snapshots that the stream made. Rows of others say nothing of it: a replay's waited among the rejected."""
+    return tuple(snapshot for snapshot in line if snapshot.checkpoint_id is not None)
+
+
+def as_of(line: Sequence[Snapshot], moment: datetime | None) -> tuple[Snapshot, ...]:
+    """The table's state at a moment and those before it, newest first; without a moment, all that is given."""
+    return tuple(snapshot for snapshot in line if moment is None or snapshot.committed_at <= moment)
+
+
+def _last_committed(settings: Settings, lookback: timedelta | None, before: datetime | None) -> dict[int, int]:
     newest: dict[int, int] = {}
+    names = (CLICKSTREAM.name, REJECTED.name)
     with ThreadPoolExecutor() as threads:
-        answers = threads.map(lambda table: _highest(settings, table, lookback), (CLICKSTREAM.name, REJECTED.name))
+        answers = threads.map(lambda table: _highest(settings, table, lookback, before), names)
         for partition, offset in (row for answer in answers for row in answer):
             newest[partition] = max(offset, newest.get(partition, offset))
     return newest
 
 
-def _highest(settings: Settings, table: str, lookback: timedelta | None) -> list[tuple[int, int]]:
-    line = lineage(settings, table)
+def _highest(
+    settings: Settings, table: str, lookback: timedelta | None, before: datetime | None
+) -> list[tuple[int, int]]:
+    line = as_of(lineage(settings, table), before)
     if not line:
         return []
-    since = f"WHERE ingested_at >= {_literal(line[0].committed_at - lookback)}" if lookback else ""
-    name = identifier(settings, table)
+    # A replay or maintenance may have come long after the last commit of the stream, and brings no new offsets.
+    newest = (*of_flink(line), line[0])[0]
+    since = f"WHERE ingested_at >= {_literal(newest.committed_at - lookback)}" if lookback else ""
+    name = identifier(settings, table) + (f" FOR VERSION AS OF {line[0].id}" if before else "")
     found = rows(settings, f"SELECT kafka_partition, max(kafka_offset) FROM {name} {since} GROUP BY 1")
     return [(partition, offset) for partition, offset in found]
 
@@ -123,12 +139,12 @@ def _literal(moment: datetime) -> str:
     return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f} UTC'"
 
 
-def _percentiles(settings: Settings, after: int, upto: int) -> str:
+def _percentiles(settings: Settings, after: int, upto: int, snapshots: Sequence[Snapshot]) -> str:
     database = settings.database.replace("'", "''")
     return f"""
         SELECT count(*),
                approx_percentile(date_diff('millisecond', event_time, _change_timestamp), ARRAY[0.5, 0.95]),
                approx_percentile(date_diff('millisecond', ingested_at, _change_timestamp), ARRAY[0.5, 0.95])
         FROM TABLE(iceberg.system.table_changes('{database}', '{CLICKSTREAM.name}', {after}, {upto}))
-        WHERE _change_type = 'insert'
+        WHERE _change_type = 'insert' AND _change_version_id IN ({", ".join(str(one.id) for one in snapshots)})
         """

@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from clicklake.catalog import pyiceberg_properties
 from clicklake.errors import LakeError
 from clicklake.settings import Settings
-from clicklake.tables import CLICKSTREAM, PROPERTIES, REJECTED, TABLES, Table
+from clicklake.tables import CLICKSTREAM, PROPERTIES, REJECTED, STREAM_TABLES, TABLES, Table
 
 JOB_ID = "flink.job-id"
 CHECKPOINT_ID = "flink.max-committed-checkpoint-id"
@@ -108,7 +108,7 @@ def properties(table: Table) -> dict[str, str]:
 def committed(settings: Settings, secrets: Mapping[str, str]) -> dict[str, Commit | None]:
     """By table name, the newest commit of Flink's; None where it has none that the table still remembers."""
     catalog = connect(settings, secrets)
-    return {table.name: newest_commit(catalog.load_table((settings.database, table.name))) for table in TABLES}
+    return {table.name: newest_commit(catalog.load_table((settings.database, table.name))) for table in STREAM_TABLES}
 
 
 def newest_commit(table: IcebergTable) -> Commit | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from clicklake.errors import NotReadyError
@@ -24,24 +27,65 @@ class Retained:
 
 def retained(settings: Settings) -> dict[int, Retained]:
     """By partition number, the offsets of the topic that Kafka still has."""
-    client = AdminClient(
-        # The client's own complaints go to stderr line by line; the error below says it in one.
-        {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "log_level": 0,
-            "socket.timeout.ms": int(TIMEOUT_SECONDS * 1000),
-        }
-    )
-    try:
+    client = AdminClient(_client(settings))
+    with _errors(settings, "the offsets"):
         numbers = _partitions(client, settings.kafka_topic)
         first = _offsets(client, settings.kafka_topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = _offsets(client, settings.kafka_topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    return {number: Retained(first[number], end[number]) for number in numbers}
+
+
+def received_at(settings: Settings, offsets: Mapping[int, int]) -> dict[int, datetime]:
+    """By partition number, when Kafka received the record at the offset, or the oldest one left after it."""
+    if not offsets:
+        return {}
+    # It takes part in no group: partitions are assigned and nothing is ever noted.
+    options = {"group.id": "clicklake-look", "enable.auto.commit": False}
+    # A record that has just expired is answered by the oldest that is left, and one batch is enough.
+    options |= {"auto.offset.reset": "earliest", "queued.min.messages": 1}
+    with closing(Consumer({**_client(settings), **options})) as consumer, _errors(settings, "the records"):
+        consumer.assign([TopicPartition(settings.kafka_topic, *place) for place in offsets.items()])
+        found = dict(_received(consumer, len(offsets)))
+    if missing := sorted(offsets.keys() - found.keys()):
+        raise NotReadyError(
+            f"Kafka at {settings.kafka_bootstrap} does not give the records of topic {settings.kafka_topic} in "
+            f"partitions {missing} within {TIMEOUT_SECONDS:.0f} s"
+        )
+    return found
+
+
+def _received(consumer: Consumer, partitions: int) -> Iterator[tuple[int, datetime]]:
+    seen: set[int | None] = set()
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while len(seen) < partitions and (left := deadline - time.monotonic()) > 0:
+        message = consumer.poll(left)
+        if message is None:
+            return
+        if error := message.error():
+            raise KafkaException(error)
+        if (number := message.partition()) is not None and number not in seen:
+            seen.add(number)
+            yield number, datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+
+
+def _client(settings: Settings) -> dict[str, str | int | float | bool]:
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        # The client's own complaints go to stderr line by line; the error says it in one.
+        "log_level": 0,
+        "socket.timeout.ms": int(TIMEOUT_SECONDS * 1000),
+    }
+
+
+@contextmanager
+def _errors(settings: Settings, what: str) -> Iterator[None]:
+    try:
+        yield
     except KafkaException as error:
         raise NotReadyError(
-            f"Kafka does not tell the offsets of topic {settings.kafka_topic} at {settings.kafka_bootstrap}: "
+            f"Kafka does not tell {what} of topic {settings.kafka_topic} at {settings.kafka_bootstrap}: "
             f"{error.args[0].str()}; is it up? `./lake status` tells"
         ) from error
-    return {number: Retained(first[number], end[number]) for number in numbers}
 
 
 def _partitions(client: AdminClient, topic: str) -> list[int]:

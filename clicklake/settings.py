@@ -98,9 +98,21 @@ class Settings:
 
     trino_host: str = _setting("127.0.0.1", "host of Trino")
     trino_port: int = _port(8080, "Trino")
+    trino_query_seconds: int = _setting(0, "Trino ends a statement of this stack's after so long; 0: never", least=0)
     trino_heap_mb: int = _setting(1280, "heap of Trino, MiB", least=768)
 
+    airflow_host: str = _setting("127.0.0.1", "host of Airflow's API server")
+    airflow_port: int = _port(8090, "Airflow UI and REST API")
+    submit_with: str = _setting(
+        "process", "how Airflow runs the client that submits the stream", choices=("process", "docker")
+    )
+    submit_image: str = _setting("clicklake", "its image, when submit_with is docker")
+    submit_network: str = _setting("clicklake", "its network, when submit_with is docker")
+    submit_volume: str = _setting("clicklake-home", "volume of the home, when submit_with is docker")
+    airflow_parallelism: int = _setting(4, "tasks Airflow runs at once", least=1)
+
     produce_rate: float = _setting(200.0, "events a second the producer service sends")
+    restarts_per_hour: int = _setting(5, "how often an hour the watch starts a stream that died", least=0)
     freshness_slo_seconds: int = _setting(13, "event time to visible in Trino, p95", least=1)
 
     @classmethod
@@ -141,6 +153,11 @@ class Settings:
     def flink_url(self) -> str:
         """URL of Flink's REST API and web UI."""
         return f"http://{self.flink_host}:{self.port('flink')}"
+
+    @property
+    def airflow_url(self) -> str:
+        """URL of Airflow's UI and REST API."""
+        return f"http://{self.airflow_host}:{self.port('airflow')}"
 
     @property
     def trino_url(self) -> str:

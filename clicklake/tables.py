@@ -121,4 +121,101 @@ SESSIONS = Table(
     ),
 )
 
-TABLES = (CLICKSTREAM, REJECTED, PER_MINUTE, SESSIONS)
+STREAM_WATCH = Table(
+    "stream_watch",
+    "what the watch of the stream saw, a row a minute",
+    partition_day="checked_at",
+    sort=("checked_at",),
+    columns=(
+        Column("checked_at", "timestamptz", "when it looked"),
+        Column("run_id", "string", "Airflow's run"),
+        Column("failed", "string", "names of the checks that failed, with commas between; empty: all is well"),
+        Column("job_id", "string", "the stream's job", required=False),
+        Column("job_state", "string", "its state in Flink's words", required=False),
+        Column("checkpoint_age_seconds", "double", "since its last completed checkpoint", required=False),
+        Column("commit_age_seconds", "double", "since its last commit to clickstream", required=False),
+        Column(
+            "uncommitted_age_seconds",
+            "double",
+            "since Kafka received the oldest record not committed; 0: none, null: not known",
+            required=False,
+        ),
+        Column("lag", "long", "records in Kafka that are not committed; null: not known", required=False),
+        Column("kafka_end", "long", "sum of the partitions' end offsets; null: not known", required=False),
+        Column("freshness_p50_seconds", "double", "event to visible, of the newest commits", required=False),
+        Column("freshness_p95_seconds", "double", "event to visible, of the newest commits", required=False),
+        Column("action", "string", "what was done about it, such as restart", required=False),
+    ),
+)
+
+DATA_QUALITY = Table(
+    "data_quality",
+    "what the quality checks found, a row a check and run",
+    partition_day="checked_at",
+    sort=("checked_at",),
+    columns=(
+        Column("checked_at", "timestamptz", "when the run began"),
+        Column("run_id", "string", "Airflow's run"),
+        Column("table_name", "string", "the table it is about"),
+        Column("check_name", "string", "its name in the table's file of checks"),
+        Column("scope", "string", "rows it looked at: window (the newest) or closed (days that are over)"),
+        Column("severity", "string", "error or warn"),
+        Column("passed", "boolean", "whether it holds"),
+        Column("observed", "double", "the figure that was found", required=False),
+        Column("expected", "string", "what the figure must be, such as = 0 or <= 0.05"),
+        Column("message", "string", "what was found, in a sentence"),
+    ),
+)
+
+MAINTENANCE_LOG = Table(
+    "maintenance_log",
+    "what maintenance did to the tables, with figures before and after, a row an action",
+    partition_day="started_at",
+    sort=("started_at",),
+    columns=(
+        Column("started_at", "timestamptz", "when the action began"),
+        Column("ended_at", "timestamptz", "when it ended"),
+        Column("run_id", "string", "Airflow's run"),
+        Column("table_name", "string", "the table it was done to"),
+        Column(
+            "action", "string", "optimize, optimize_manifests, expire_snapshots, remove_orphan_files, analyze or none"
+        ),
+        Column("partition_day", "date", "the day it was done to; null: the whole table", required=False),
+        Column("reason", "string", "why it was done, or was not"),
+        Column("dry_run", "boolean", "true: it was only decided"),
+        Column("error", "string", "what kept it from being done", required=False),
+        Column("files_before", "long", "data files"),
+        Column("files_after", "long", "data files"),
+        Column("small_files_before", "long", "data files below the size that counts as small"),
+        Column("small_files_after", "long", "data files below the size that counts as small"),
+        Column("bytes_before", "long", "bytes of the data files"),
+        Column("bytes_after", "long", "bytes of the data files"),
+        Column("snapshots_before", "long", "snapshots that are kept"),
+        Column("snapshots_after", "long", "snapshots that are kept"),
+        Column("manifests_before", "long", "manifests of the current snapshot"),
+        Column("manifests_after", "long", "manifests of the current snapshot"),
+        Column("metadata_bytes_before", "long", "bytes of the table's metadata file"),
+        Column("metadata_bytes_after", "long", "bytes of the table's metadata file"),
+    ),
+)
+
+REPLAYED = Table(
+    "clickstream_replayed",
+    "records that were rejected at first and became events later, each as it was and as it is now",
+    partition_day="replayed_at",
+    sort=("kafka_partition", "kafka_offset"),
+    columns=(
+        *CLICKSTREAM.columns,
+        Column("payload", "binary", "the record's value, byte for byte"),
+        Column("reason", "string", "why it was rejected"),
+        Column("rule", "string", "name of the correction, a file of dags/replay"),
+        Column("run_id", "string", "Airflow's run"),
+        Column("replayed_at", "timestamptz", "when it was decided"),
+    ),
+)
+
+STREAM_TABLES = (CLICKSTREAM, REJECTED, PER_MINUTE, SESSIONS)
+"""What the stream writes."""
+CONTROL_TABLES = (STREAM_WATCH, DATA_QUALITY, MAINTENANCE_LOG, REPLAYED)
+"""What Airflow writes about them."""
+TABLES = (*STREAM_TABLES, *CONTROL_TABLES)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 import trino.dbapi
@@ -30,18 +31,23 @@ class Result:
     rows: list[tuple[Any, ...]]
 
 
-def query(settings: Settings, statement: str) -> Result:
-    """Run one statement to its end; names without a schema are those of the lake's own namespace."""
-    with _errors(settings), closing(_connect(settings)) as connection:
+def query(settings: Settings, statement: str, *, user: str = USER, session: Mapping[str, str] | None = None) -> Result:
+    """Run one statement to its end; names without a schema are those of the lake's own namespace.
+
+    `session` holds session properties of Trino's, such as {"iceberg.expire_snapshots_min_retention": "0s"}.
+    """
+    with _errors(settings), closing(_connect(settings, user, session or {})) as connection:
         cursor = connection.cursor()
         cursor.execute(statement)
         rows = [tuple(row) for row in cursor.fetchall()]
         return Result(tuple(column.name for column in cursor.description or ()), rows)
 
 
-def rows(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
+def rows(
+    settings: Settings, statement: str, *, user: str = USER, session: Mapping[str, str] | None = None
+) -> list[tuple[Any, ...]]:
     """The rows of one statement."""
-    return query(settings, statement).rows
+    return query(settings, statement, user=user, session=session).rows
 
 
 def identifier(settings: Settings, table: str) -> str:
@@ -49,16 +55,37 @@ def identifier(settings: Settings, table: str) -> str:
     return ".".join('"{}"'.format(name.replace('"', '""')) for name in (CATALOG, settings.database, table))
 
 
-def _connect(settings: Settings) -> trino.dbapi.Connection:
+def literal(value: str | float | datetime | date | None) -> str:
+    """A value as SQL spells it; moments must be aware, and numbers that are whole stay whole."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"DOUBLE '{value!r}'"
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC'"
+    if isinstance(value, date):
+        return f"DATE '{value}'"
+    return "'{}'".format(value.replace("'", "''"))
+
+
+def _connect(settings: Settings, user: str, session: Mapping[str, str]) -> trino.dbapi.Connection:
     return trino.dbapi.Connection(
         host=settings.trino_host,
         port=settings.port("trino"),
-        user=USER,
+        user=user,
         catalog=CATALOG,
         schema=settings.database,
         source="clicklake",
+        session_properties={**_limit(settings), **session},
         max_attempts=2,
     )
+
+
+def _limit(settings: Settings) -> dict[str, str]:
+    seconds = settings.trino_query_seconds
+    return {"query_max_run_time": f"{seconds}s"} if seconds else {}
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def build(environment: Any, known: dict[str, object]) -> Any:
         materialise(environment, stage.stem.split("_", 1)[1], fill(stage, known))
     environment.execute_sql(fill(SQL / "valid_events.sql", known))
     inserts = environment.create_statement_set()
-    for table in tables.TABLES:
+    for table in tables.STREAM_TABLES:
         inserts.add_insert_sql(fill(SQL / "inserts" / f"{table.name}.sql", known))
     return inserts
 

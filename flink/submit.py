@@ -1,31 +1,66 @@
-"""Start the stream on the session cluster, once: from where the tables end, and never beside a running one."""
+"""Submit the stream to the session cluster, once: from where the tables end, and never beside a running one.
+
+`python -m flink.submit PYTHON --job-id ID …`, where PYTHON is that of Flink's environment; `run submit` starts it so.
+"""
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import logging
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from clicklake import restore
-from clicklake.errors import LakeError, NotReadyError, WriterExistsError
+from clicklake import restore, versions
+from clicklake.errors import LakeError, RestoreError, VersionError, WriterExistsError
 from clicklake.restore import Checkpoint
 from clicklake.settings import ROOT, Settings
 from clicklake.stack import flink, home, s3
 from clicklake.stack.secrets import load, of_role
 from flink.job import NAME
 
-LIVE_STATES = frozenset({"INITIALIZING", "CREATED", "RUNNING", "FAILING", "RESTARTING", "CANCELLING", "SUSPENDED"})
-POLL_SECONDS = 1.0
-START_SECONDS = 180
+if TYPE_CHECKING:
+    from clicklake.iceberg import Commit
 
-_log = logging.getLogger("lake.stream")
+LIVE_STATES = frozenset({"INITIALIZING", "CREATED", "RUNNING", "FAILING", "RESTARTING", "CANCELLING", "SUSPENDED"})
+SAVEPOINTS_READ = 20
+"""Newest savepoints that are looked into for where to go on; older ones lie behind what is committed."""
+EXIT_FAILED, EXIT_REFUSED, EXIT_ID_USED = 1, 3, 4
+"""How the command ends: worth another try; refused, whenever it is tried again; refused for its job id alone."""
+
+_log = logging.getLogger("lake.submit")
+
+_ID_USED = ("DuplicateApplicationSubmissionException", "DuplicateJobSubmissionException")
+_SOURCE_ERRORS = ("ValidationException", "SqlParserException", "TableException", "SyntaxError", "ImportError")
+
+
+class IdUsedError(LakeError):
+    """A job id that the cluster has seen end: it takes no second job of that id."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be submitted, and from where it goes on."""
+
+    job_id: str
+    """32 hexadecimal digits. The cluster takes a job of that id once, so that asking again never starts a second."""
+    source: Path = Path("flink")
+    """Folder of the job, if no version is named; a relative path begins at the deployment."""
+    version: str = ""
+    """Name of a version that was submitted before."""
+    savepoint: str = ""
+    """Path of the savepoint or checkpoint to start from; empty: the newest that holds all that is committed."""
+    instead_of: str = ""
+    """Id of an ended job that this one replaces: what it has not committed is forgotten, what it has is kept."""
 
 
 def live_jobs(settings: Settings) -> list[str]:
@@ -42,7 +77,7 @@ def state(settings: Settings, job_id: str) -> str:
 
 @contextmanager
 def sole_writer(settings: Settings) -> Iterator[None]:
-    """Hold the right to start the stream of this home; WriterExistsError when another process holds it."""
+    """Hold the right to start the stream of this home; WriterExistsError when another process does."""
     path = home.folder(settings, "run") / "stream.lock"
     with path.open("a+") as lock:
         try:
@@ -50,8 +85,8 @@ def sole_writer(settings: Settings) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             raise WriterExistsError(
-                f"the stream of {settings.home} is already kept by process {lock.read().strip() or '?'}; "
-                f"a second one would write every event twice. See ./lake status"
+                f"the stream of {settings.home} is being submitted by process {lock.read().strip() or '?'}; "
+                f"a second one would write every event twice. See {settings.flink_url}"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -59,33 +94,85 @@ def sole_writer(settings: Settings) -> Iterator[None]:
         yield
 
 
-def restore_point(settings: Settings, secrets: Mapping[str, str]) -> Checkpoint | None:
-    """The checkpoint to start from, None for a fresh start; RestoreError when neither is safe."""
+def restore_point(settings: Settings, secrets: Mapping[str, str], request: Request) -> Checkpoint | None:
+    """What to start from, None for a fresh start; RestoreError when none of it is safe."""
     from clicklake.iceberg import committed
 
-    return restore.choose(
-        _checkpoints(settings), committed(settings, secrets), storage=settings.flink_checkpoint_storage
-    )
+    commits = committed(settings, secrets)
+    if request.savepoint and _undone(request.instead_of, commits.values()):
+        return restore.check(_find(settings, request.savepoint), commits)
+    storage = f"{settings.flink_checkpoint_storage} and {settings.flink_savepoint_storage}"
+    return restore.choose([*_checkpoints(settings), *_savepoints(settings)], commits, storage)
+
+
+def _undone(job_id: str, commits: Iterable[Commit | None]) -> bool:
+    # Rows that the replaced job committed stay: only its own checkpoints know which they are.
+    return not any(commit and commit.job_id == job_id for commit in commits)
+
+
+def _find(settings: Settings, path: str) -> Checkpoint:
+    file = path.rstrip("/").removesuffix("/_metadata") + "/_metadata"
+    found = next(_read(settings, file, _objects(settings, file)), None)
+    if found is None:
+        raise RestoreError(
+            f"{path} is neither a retained checkpoint nor a savepoint in a folder of its job under "
+            f"{settings.flink_savepoint_storage}"
+        )
+    return found
 
 
 def _checkpoints(settings: Settings) -> Iterator[Checkpoint]:
-    storage = urlsplit(settings.flink_checkpoint_storage)
-    prefix = storage.path.strip("/") + "/"
-    pages = s3.client(settings, "flink").get_paginator("list_objects_v2").paginate(Bucket=storage.netloc, Prefix=prefix)
-    for page in pages:
+    for path, modified_ms in _objects(settings, settings.flink_checkpoint_storage + "/"):
+        if checkpoint := restore.parse(path, modified_ms):
+            yield checkpoint
+
+
+def _savepoints(settings: Settings) -> Iterator[Checkpoint]:
+    files = [one for one in _objects(settings, settings.flink_savepoint_storage + "/") if restore.is_savepoint(one[0])]
+    newest = sorted(files, key=lambda file: file[1], reverse=True)[:SAVEPOINTS_READ]
+    return filter(None, (_savepoint(settings, path, modified_ms) for path, modified_ms in newest))
+
+
+def _read(settings: Settings, path: str, files: Iterable[tuple[str, int]]) -> Iterator[Checkpoint]:
+    exact = (file for file in files if file[0] == path)
+    return filter(None, (restore.parse(*file) or _savepoint(settings, *file) for file in exact))
+
+
+def _savepoint(settings: Settings, path: str, modified_ms: int) -> Checkpoint | None:
+    place = urlsplit(path)
+    head = s3.client(settings, "flink").get_object(
+        Bucket=place.netloc, Key=place.path.lstrip("/"), Range=f"bytes=0-{restore.HEAD_BYTES - 1}"
+    )
+    return restore.parse_savepoint(path, modified_ms, head["Body"].read())
+
+
+def _objects(settings: Settings, prefix: str) -> Iterator[tuple[str, int]]:
+    """Path and time of change, milliseconds since 1970, of all files whose path begins so."""
+    place = urlsplit(prefix)
+    pages = s3.client(settings, "flink").get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=place.netloc, Prefix=place.path.lstrip("/")):
         for item in page.get("Contents", []):
-            path = f"{storage.scheme}://{storage.netloc}/{item['Key']}"
-            if checkpoint := restore.parse(path, int(item["LastModified"].timestamp() * 1000)):
-                yield checkpoint
+            path = f"{place.scheme}://{place.netloc}/{item['Key']}"
+            yield path, int(item["LastModified"].timestamp() * 1000)
 
 
-def options(settings: Settings, origin: Checkpoint | None) -> dict[str, str]:
+def forget(settings: Settings, job_id: str) -> None:
+    """Delete the checkpoints of a job that was replaced before it committed, so that no later start goes on there."""
+    place = urlsplit(f"{settings.flink_checkpoint_storage}/{job_id}/")
+    client = s3.client(settings, "flink", attempts=3)
+    for path, _ in _objects(settings, place.geturl()):
+        client.delete_object(Bucket=place.netloc, Key=urlsplit(path).path.lstrip("/"))
+
+
+def options(settings: Settings, origin: Checkpoint | None, job_id: str, version: str) -> dict[str, str]:
     """The job's own configuration."""
     interval = settings.checkpoint_interval_seconds
     chosen = {
         "execution.target": "remote",
         "rest.address": settings.flink_host,
         "rest.port": str(settings.port("flink")),
+        "$internal.pipeline.job-id": job_id,
+        "pipeline.global-job-parameters": f"{versions.PARAMETER}:{version}",
         "parallelism.default": str(settings.flink_parallelism),
         "pipeline.object-reuse": "true",
         "execution.checkpointing.interval": f"{interval} s",
@@ -105,77 +192,97 @@ def options(settings: Settings, origin: Checkpoint | None) -> dict[str, str]:
         "table.exec.sink.not-null-enforcer": "ERROR",
     }
     if origin:
-        # Claimed, the checkpoint is deleted once the new job's own have taken its place.
+        # Claimed, a checkpoint is deleted once the new job's own have taken its place; a savepoint must stay.
         chosen["execution.state-recovery.path"] = origin.path
-        chosen["execution.state-recovery.claim-mode"] = "CLAIM"
+        chosen["execution.state-recovery.claim-mode"] = "NO_CLAIM" if origin.savepoint else "CLAIM"
     return chosen
 
 
-def submit(settings: Settings, python: Path) -> str:
-    """Start the stream with the Python of Flink's environment and wait until it runs; the job's id.
+def submit(settings: Settings, python: Path, request: Request) -> None:
+    """Submit the stream with the Python of Flink's environment, unless that very job lives already.
 
-    WriterExistsError when one runs already, RestoreError when it could not go on exactly where the tables end.
+    WriterExistsError when another copy runs, RestoreError when it could not go on exactly where the tables end,
+    VersionError when its source is not to be had.
     """
-    if running := live_jobs(settings):
-        raise WriterExistsError(
-            f"the stream already runs as job {running[0]}; a second one would write every event twice. "
-            f"See {settings.flink_url} or ./lake status"
-        )
-    origin = restore_point(settings, load(settings, of_role("flink")))
-    _log.info("starting %s", f"from {origin.path}" if origin else "afresh, over tables without a commit")
-    job_id = _run_client(python, options(settings, origin))
-    _await_running(settings, job_id)
-    return job_id
-
-
-def _run_client(python: Path, chosen: Mapping[str, str]) -> str:
-    arguments = [f"-D{name}={value}" for name, value in chosen.items()]
-    done = subprocess.run(
-        [str(python), "-m", "flink.job", *arguments], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        sys.stderr.write(done.stderr)
-        causes = [line for line in done.stderr.splitlines() if "Exception" in line or "Error" in line]
-        raise LakeError(f"Flink's client could not submit the stream: {causes[-1] if causes else done.stderr[-300:]}")
-    return done.stdout.split()[-1]
-
-
-def _await_running(settings: Settings, job_id: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while (found := state(settings, job_id)) != "RUNNING":
-        if found not in LIVE_STATES or time.monotonic() > deadline:
-            raise LakeError(f"job {job_id} is {found or 'gone'}, not RUNNING; see {settings.flink_url}/#/job/{job_id}")
-        time.sleep(POLL_SECONDS)
-
-
-def keep(settings: Settings, python: Path) -> None:
-    """Start the stream unless it runs, and return when it has ended."""
     with sole_writer(settings):
         running = live_jobs(settings)
-        job_id = running[0] if running else submit(settings, python)
-        _log.info("%s runs as job %s", NAME, job_id)
-        while _may_live(settings, job_id):
-            time.sleep(POLL_SECONDS)
-        _log.warning("job %s has ended or the JobManager no longer knows it", job_id)
+        if request.job_id in running:
+            _log.info("job %s runs already", request.job_id)
+            return
+        if running:
+            raise WriterExistsError(
+                f"the stream already runs as job {running[0]}; a second one would write every event twice. "
+                f"See {settings.flink_url} or ./lake status"
+            )
+        archive = versions.fetch(settings, request.version) if request.version else versions.pack(ROOT / request.source)
+        version = versions.store(settings, archive)
+        origin = restore_point(settings, load(settings, of_role("flink")), request)
+        if origin and origin.savepoint and request.instead_of:
+            forget(settings, request.instead_of)
+        _log.info("version %s starts %s", version[:12], f"from {origin.path}" if origin else "afresh, in empty tables")
+        _run_client(python, archive, options(settings, origin, request.job_id, version))
+        _log.info("submitted as job %s", request.job_id)
 
 
-def _may_live(settings: Settings, job_id: str) -> bool:
-    try:
-        return state(settings, job_id) in LIVE_STATES
-    except NotReadyError:
-        # A JobManager that does not answer may still have it: asked again when it is back.
-        return True
+def _run_client(python: Path, archive: bytes, chosen: Mapping[str, str]) -> None:
+    arguments = [f"-D{name}={value}" for name, value in chosen.items()]
+    with tempfile.TemporaryDirectory(prefix="clicklake-version-") as folder:
+        versions.unpack(archive, Path(folder) / "flink")
+        # The archive's own package goes before the deployment's, which gives it all the rest.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, str(ROOT)])}
+        done = subprocess.run(
+            [str(python), "-P", "-m", "flink.job", *arguments],
+            cwd=folder,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        raise _why(done.stderr)
+
+
+def _why(said: str) -> LakeError:
+    if any(name in said for name in _ID_USED):
+        return IdUsedError("the cluster has seen a job of this id end; submit under another")
+    causes = [line.strip().removeprefix("Caused by: ") for line in said.splitlines() if _names_an_error(line)]
+    cause = causes[-1] if causes else said[-300:].strip()
+    wrong = any(name in said for name in _SOURCE_ERRORS)
+    return (VersionError if wrong else LakeError)(f"Flink's client could not submit the stream: {cause}")
+
+
+def _names_an_error(line: str) -> bool:
+    return not line.startswith("\tat ") and ("Exception" in line or "Error" in line)
 
 
 def main() -> int:
-    """Keep the stream: 1 when it has ended or could not be started, for whoever restarts this process."""
+    """Submit once; how it ended, as EXIT_FAILED and its like say."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
+    chosen = vars(_parser().parse_args())
     try:
-        keep(Settings.from_env(), Path(sys.argv[1]))
+        submit(Settings.from_env(), chosen.pop("python"), Request(**chosen))
     except LakeError as error:
         _log.error("%s", error)
-    return 1
+        return _exit_code(error)
+    return 0
+
+
+def _exit_code(error: LakeError) -> int:
+    if isinstance(error, IdUsedError):
+        return EXIT_ID_USED
+    return EXIT_REFUSED if isinstance(error, WriterExistsError | RestoreError | VersionError) else EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="submit", description="Submit the stream to Flink.")
+    parser.add_argument("python", type=Path)
+    parser.add_argument("--job-id", required=True)
+    parser.add_argument("--source", type=Path, default=Request.source)
+    for name in ("--version", "--savepoint", "--instead-of"):
+        parser.add_argument(name, default="")
+    return parser
 
 
 if __name__ == "__main__":

@@ -120,6 +120,14 @@ def produce(context: typer.Context) -> None:
     raise typer.Exit(main(context.args))
 
 
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def airflow(context: typer.Context) -> None:
+    """Run a command of Airflow's own, such as `airflow dags list`."""
+    from clicklake.stack.run import main
+
+    main(["airflow", *context.args])
+
+
 @app.command()
 def credentials() -> None:
     """Show where each service listens and the secrets that were made for it."""

@@ -111,8 +111,9 @@ def environment(context: Context) -> dict[str, str]:
         "FLINK_CONF_DIR": str(context.config),
         "FLINK_LOG_DIR": str(home(context) / "log"),
         "FLINK_PID_DIR": str(context.data / "tmp"),
-        # Given here, the scripts do not add an option of their own that Java 24 and later refuse.
-        "FLINK_ENV_JAVA_OPTS": " ".join(MODULE_OPTIONS),
+        # Given here, the scripts do not add an option of their own that Java 24 and later refuse. What a killed JVM has
+        # unpacked goes at the next start, with the folder.
+        "FLINK_ENV_JAVA_OPTS": " ".join((*MODULE_OPTIONS, f"-Djava.io.tmpdir={context.data / 'tmp'}")),
     }
 
 

@@ -66,7 +66,7 @@ def health(service: Service, process: Process | None, settings: Settings) -> Hea
     if process.state == "FATAL":
         return Health(service, State.FAILED, "it cannot be started", process)
     if service.once and process.state == "EXITED" and process.exit_status == 0:
-        return _probed(service, process, settings, State.DONE)
+        return _probed(service, process, settings, State.READY if service.goes_on else State.DONE)
     if process.state in ("BACKOFF", "EXITED"):
         return Health(service, State.RESTARTING, f"it ended with {process.exit_status}", process)
     if service.once:
@@ -98,16 +98,17 @@ def start(services: Collection[Service], supervisor: Supervisor, report: Callabl
         raise NotReadyError(
             f"The stack in {settings.home} runs in another version, without {unknown[0]}; run `./lake down` first"
         )
-    idle = [service for service in services if _to_be_started(service, states[service.name])]
+    idle = [service for service in services if _to_be_started(service, states[service.name], settings)]
     for service in idle:
         processes.check_ports_free(service.ports, settings)
     for service in idle:
         supervisor.start(service.name)
 
 
-def _to_be_started(service: Service, process: Process) -> bool:
-    done = service.once and process.state == "EXITED" and process.exit_status == 0
-    return not process.running and not done
+def _to_be_started(service: Service, process: Process, settings: Settings) -> bool:
+    ended_well = service.once and process.state == "EXITED" and process.exit_status == 0
+    # What a `once` service has done may have been undone since, such as by stopping the stream.
+    return not process.running and not (ended_well and health(service, process, settings).state.good)
 
 
 class _Watch:

@@ -43,8 +43,9 @@ def usage(pid: int) -> Usage | None:
 
 def _resident(process: psutil.Process) -> int:
     try:
-        return process.memory_info().rss
-    except psutil.Error:
+        # Pages that processes share, as forked ones do, count once in all.
+        return int(getattr(process.memory_full_info(), "pss", 0)) or process.memory_info().rss
+    except (psutil.Error, OSError):
         return 0
 
 

@@ -32,8 +32,8 @@ class Registry:
         raise SettingError(f"There is no service {name!r}; there are {', '.join(service.name for service in self.all)}")
 
     def active(self, settings: Settings) -> tuple[Service, ...]:
-        """The services these settings ask for."""
-        return tuple(service for service in self.all if self.condition(service)(settings))
+        """The services these settings ask for, clients left out."""
+        return tuple(service for service in self.all if not service.client and self.condition(service)(settings))
 
     def select(self, names: Iterable[str], settings: Settings) -> tuple[Service, ...]:
         """These services and all they wait for; every service of these settings if none is named."""
@@ -54,7 +54,6 @@ class Registry:
 def _condition(service: Service) -> Condition:
     return {
         "s3": lambda settings: not settings.s3_endpoint,
-        "postgres": lambda settings: settings.catalog_type == "jdbc" and not settings.catalog_uri,
         "rest_catalog": lambda settings: settings.catalog_type == "rest" and not settings.catalog_uri,
     }.get(service.name, _always)
 
@@ -62,6 +61,12 @@ def _condition(service: Service) -> Condition:
 def default() -> Registry:
     """The services of this project."""
     from clicklake.stack import (
+        airflow_api,
+        airflow_cli,
+        airflow_dag_processor,
+        airflow_scheduler,
+        airflow_setup,
+        airflow_triggerer,
         flink_jobmanager,
         flink_taskmanager,
         kafka,
@@ -71,6 +76,7 @@ def default() -> Registry:
         s3,
         setup,
         stream,
+        submit,
         trino,
     )
 
@@ -83,7 +89,14 @@ def default() -> Registry:
         flink_jobmanager,
         flink_taskmanager,
         trino,
+        airflow_setup,
+        airflow_api,
+        airflow_scheduler,
+        airflow_dag_processor,
+        airflow_triggerer,
+        airflow_cli,
         stream,
+        submit,
         producer,
     )
     return Registry(tuple(module.SERVICE for module in modules), _condition)

@@ -1,4 +1,4 @@
-"""`python -m clicklake.stack.run SERVICE`: this process becomes the service.
+"""`python -m clicklake.stack.run SERVICE [ARGUMENT…]`: this process becomes the service.
 
 The same for a local process and a container: install what is missing, wait for what it depends on, write its
 configuration, and exec its command with an environment that holds nothing else.
@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,8 +30,8 @@ KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
 _log = logging.getLogger("lake")
 
 
-def run(name: str, settings: Settings, registry: Registry) -> NoReturn:
-    """Become the service. LakeError if it cannot be started."""
+def run(name: str, settings: Settings, registry: Registry, arguments: Sequence[str] = ()) -> NoReturn:
+    """Become the service; a client's command is given the arguments. LakeError if it cannot be started."""
     service = registry.find(name)
     install.install([service], settings)
     for other in registry.waited_for(service, settings):
@@ -39,7 +39,7 @@ def run(name: str, settings: Settings, registry: Registry) -> NoReturn:
     check_ports_free(service.ports, settings)
     context = make_context(service, settings)
     service.configure(context)
-    command = [str(part) for part in service.command(context)]
+    command = [str(part) for part in (*service.command(context), *arguments)]
     os.chdir(context.data)
     _log.info("starting %s", name)
     sys.stdout.flush()
@@ -106,10 +106,10 @@ def main(arguments: list[str], registry: Registry | None = None) -> NoReturn:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if len(arguments) != 1:
-        sys.exit("usage: python -m clicklake.stack.run SERVICE")
+    if not arguments:
+        sys.exit("usage: python -m clicklake.stack.run SERVICE [ARGUMENT…]")
     try:
-        run(arguments[0], Settings.from_env(), registry or default())
+        run(arguments[0], Settings.from_env(), registry or default(), arguments[1:])
     except (LakeError, OSError) as error:
         _log.error("%s", error)
         sys.exit(1)

@@ -6,6 +6,7 @@ more than it needs. A file put there beforehand is kept: that is how keys to a s
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import secrets
@@ -28,7 +29,17 @@ def of_role(role: str) -> tuple[str, ...]:
     return (f"postgres_{role}", f"s3_{role}_access_key", f"s3_{role}_secret_key")
 
 
-NAMES = ("postgres_superuser", *(name for role in ROLES for name in of_role(role)), S3_INTERNAL_KEY)
+AIRFLOW = (
+    "postgres_airflow",
+    "airflow_fernet_key",
+    "airflow_api_secret_key",
+    "airflow_jwt_secret",
+    "airflow_admin_password",
+    "airflow_viewer_password",
+)
+"""Airflow's own database, what it signs and encrypts with, and its users' passwords."""
+
+NAMES = ("postgres_superuser", *(name for role in ROLES for name in of_role(role)), S3_INTERNAL_KEY, *AIRFLOW)
 
 
 def folder(settings: Settings) -> Path:
@@ -69,6 +80,8 @@ def _make(path: Path) -> None:
 
 
 def _generate(name: str) -> str:
+    if name.endswith("_fernet_key"):
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     return secrets.token_hex(10).upper() if name.endswith("_access_key") else secrets.token_hex(24)
 
 

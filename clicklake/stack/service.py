@@ -57,6 +57,10 @@ class Service:
     """Services that must be ready before this one starts."""
     url: Callable[[Settings], str] | None = None
     once: bool = False
+    goes_on: bool = False
+    """What a `once` service has started goes on without it: it is ready rather than done."""
+    client: bool = False
+    """Not kept running: others run it, with arguments, when they need it."""
     stop_signal: str = "TERM"
     stop_wait_seconds: int = 30
     tags: tuple[str, ...] = field(default=())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from clicklake.catalog import postgres_user
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack import kafka, postgres, s3
+from clicklake.stack import airflow, kafka, postgres, s3
 from clicklake.stack.secrets import ROLES, load, of_role
 from clicklake.stack.service import Context, Service
 from clicklake.tables import TABLES
@@ -33,7 +33,8 @@ def main(settings: Settings) -> None:
     if _runs_s3(settings):
         for bucket in s3.ensure_buckets(settings):
             _log.info("made bucket %s", bucket)
-    if _runs_postgres(settings):
+    ensure_roles(settings, secrets)
+    if _keeps_catalog(settings):
         ensure_catalog(settings, secrets)
     iceberg.ensure_tables(settings, secrets)
 
@@ -42,7 +43,7 @@ def _runs_s3(settings: Settings) -> bool:
     return not settings.s3_endpoint
 
 
-def _runs_postgres(settings: Settings) -> bool:
+def _keeps_catalog(settings: Settings) -> bool:
     return settings.catalog_type == "jdbc" and not settings.catalog_uri
 
 
@@ -110,12 +111,19 @@ def _configure_topic(admin: AdminClient, settings: Settings) -> None:
         raise LakeError(f"topic {settings.kafka_topic!r} cannot be configured: {error.args[0].str()}") from None
 
 
-def ensure_catalog(settings: Settings, secrets: Mapping[str, str]) -> None:
-    """Make the roles, the database and the tables of the JDBC catalog, and say who may do what."""
+def ensure_roles(settings: Settings, secrets: Mapping[str, str]) -> None:
+    """Make PostgreSQL's roles, and Airflow's database, which lets in nobody else."""
     with postgres.superuser(settings, timeout_seconds=30) as connection:
         postgres.run_file(connection, "roles.sql")
-        for role in ROLES:
+        for role in (*ROLES, airflow.ROLE):
             postgres.set_password(connection, postgres_user(role), secrets[f"postgres_{role}"])
+        postgres.ensure_database(connection, airflow.DATABASE, owner=postgres_user(airflow.ROLE))
+        postgres.run_file(connection, "databases.sql")
+
+
+def ensure_catalog(settings: Settings, secrets: Mapping[str, str]) -> None:
+    """Make the database and the tables of the JDBC catalog, and say who may do what with them."""
+    with postgres.superuser(settings, timeout_seconds=30) as connection:
         postgres.ensure_database(connection, postgres.DATABASE, owner=postgres_user("setup"))
     with postgres.connect(settings, postgres_user("setup"), secrets["postgres_setup"]) as connection:
         postgres.run_file(connection, "catalog.sql")
@@ -172,7 +180,7 @@ SERVICE = Service(
     ready=ready,
     configure=configure,
     environment=environment,
-    secrets=("postgres_superuser", *(f"postgres_{role}" for role in ROLES), *of_role("setup")[1:]),
+    secrets=("postgres_superuser", *(f"postgres_{role}" for role in (*ROLES, airflow.ROLE)), *of_role("setup")[1:]),
     after=("postgres", "s3", "kafka", "rest_catalog"),
     once=True,
 )

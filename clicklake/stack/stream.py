@@ -1,32 +1,76 @@
-"""The stream as a service: it is submitted to Flink, watched, and submitted again if the JobManager loses it."""
+"""The stream as a service: Airflow is asked to start it, as a person would ask in its UI, and keeps it from then on."""
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 
-from clicklake.errors import NotReadyError
+from clicklake.airflow_client import AirflowClient, DagError, DagRun
+from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack import flink
-from clicklake.stack.secrets import of_role
+from clicklake.stack import airflow, flink
 from clicklake.stack.service import Context, Service
 from flink.submit import live_jobs
 
+DAG = "stream_start"
+USER = "admin"
+KNOWN_SECONDS = 120
+START_SECONDS = 420
+POLL_SECONDS = 1.0
 
-def command(context: Context) -> list[str]:
-    """The keeper, in the Python that runs the command line; Flink's client is started in its own."""
-    return [sys.executable, "-m", "flink.submit", str(context.environments["flink"] / "bin" / "python")]
+_log = logging.getLogger("lake.stream")
+
+
+def start(settings: Settings) -> None:
+    """Have Airflow start the stream unless it runs; DagError says which task failed and why."""
+    if live_jobs(settings):
+        return
+    client = AirflowClient(settings, USER, airflow.password(settings, USER))
+    _await_dag(client)
+    run = next(iter(client.runs(DAG, "queued", "running")), None) or client.trigger(DAG, prefix="up")
+    _log.info("%s runs: %s", DAG, client.page(run))
+    ended = client.wait(run, START_SECONDS)
+    # Someone else's run may have been first: what counts is that the stream runs.
+    if ended.state != "success" and not live_jobs(settings):
+        raise DagError(f"{DAG} failed: {_why(client, ended)}; see {client.page(ended)}")
+
+
+def _await_dag(client: AirflowClient) -> None:
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while not client.dag_known(DAG):
+        if time.monotonic() > deadline:
+            raise DagError(f"Airflow has not read the DAG {DAG} after {KNOWN_SECONDS} s; see its import errors")
+        time.sleep(POLL_SECONDS)
+
+
+def _why(client: AirflowClient, run: DagRun) -> str:
+    for task in client.tasks(run):
+        if task.state == "failed":
+            lines = [line for line in client.log(run, task).splitlines() if "Error: " in line]
+            return f"{task.task_id}: {lines[-1] if lines else 'see its log'}"
+    return "none of its tasks did"
+
+
+def configure(_: Context) -> None:
+    """Nothing: the settings say it all."""
+
+
+def command(_: Context) -> list[str]:
+    """This module, in the Python that runs the command line."""
+    return [sys.executable, "-m", "clicklake.stack.stream"]
 
 
 def environment(context: Context) -> dict[str, str]:
-    """What Flink's client needs, the settings, and where the packages are."""
-    return {**flink.environment(context), **context.settings.as_env(), "PYTHONPATH": str(ROOT)}
+    """The settings, and where the packages are."""
+    return {**context.settings.as_env(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def ready(settings: Settings) -> None:
     """The job runs and has completed a checkpoint."""
     jobs = live_jobs(settings)
     if not jobs:
-        raise NotReadyError("the stream has not been submitted to Flink yet")
+        raise NotReadyError("no job of the stream runs in Flink")
     counts = flink.get(settings, f"/jobs/{jobs[0]}/checkpoints").get("counts", {})
     if not counts.get("completed") and not counts.get("restored"):
         raise NotReadyError(f"job {jobs[0]} has not completed a checkpoint yet")
@@ -34,14 +78,33 @@ def ready(settings: Settings) -> None:
 
 SERVICE = Service(
     name="stream",
-    summary="the job from Kafka into Iceberg",
+    summary="the job from Kafka into Iceberg, started by Airflow",
     command=command,
     ready=ready,
-    configure=flink.configure,
+    configure=configure,
     environment=environment,
-    environments=("engines", "flink"),
-    artifacts=("flink", "flink-s3"),
-    secrets=of_role("flink"),
-    after=("kafka", "setup", "flink_jobmanager", "flink_taskmanager"),
+    secrets=("airflow_admin_password",),
+    after=(
+        "kafka",
+        "setup",
+        "flink_jobmanager",
+        "flink_taskmanager",
+        "trino",
+        "airflow_scheduler",
+        "airflow_dag_processor",
+        "airflow_triggerer",
+    ),
     url=flink.url,
+    once=True,
+    goes_on=True,
 )
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.Formatter.converter = time.gmtime
+    try:
+        start(Settings.from_env())
+    except LakeError as error:
+        _log.error("%s", error)
+        sys.exit(1)

@@ -24,13 +24,21 @@ FAST = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder; those that put another stack in place of the shared one come last."""
+    """Mark the tests of this folder, and order them.
+
+    The slice expects a topic that holds its own records alone, so what Airflow does to the tables comes after it; tests
+    that put another stack in place of the shared one come last.
+    """
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker("stack")
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    items.sort(key=lambda item: (item.get_closest_marker("last") is not None, _of_airflow(item, here)))
+
+
+def _of_airflow(item: pytest.Item, here: Path) -> bool:
+    return here in item.path.parents and item.path.stem.startswith("test_airflow")
 
 
 @pytest.fixture(scope="session")

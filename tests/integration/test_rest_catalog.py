@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from clicklake.stack import postgres
 from tests.integration.conftest import FAST, running
 from tests.integration.test_strange_records import event
 from tests.stack import Stack
@@ -24,7 +25,9 @@ def rest_stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Stack]:
 
 
 def test_events_arrive_once_through_a_rest_catalog(rest_stack: Stack) -> None:
-    assert "postgres" not in {service["name"] for service in rest_stack.status()["services"]}
+    with postgres.superuser(rest_stack.settings) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datname IN ('iceberg', 'airflow')")
+        assert cursor.fetchall() == [("airflow",)], "no engine uses a catalog in PostgreSQL"
     sent = rest_stack.produce("--rate", "0", "--count", "5000", "--bad", "0.1", "--duplicates", "0.1")
     audit = rest_stack.settled()
     assert audit["exact"], audit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-from pathlib import Path
 
 import httpx
 import psutil
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from clicklake import catalog
 from clicklake.stack import s3, secrets
+from clicklake.tables import TABLES
 from tests.stack import Stack
 
 
@@ -28,7 +28,9 @@ def listening(stack: Stack) -> list[tuple[str, str, int]]:
 
 def test_everything_listens_on_loopback_only(stack: Stack) -> None:
     found = listening(stack)
-    assert {stack.settings.port(name) for name in ("kafka", "trino", "s3", "flink")} <= {port for _, _, port in found}
+    assert {stack.settings.port(name) for name in ("kafka", "trino", "s3", "flink", "airflow")} <= {
+        port for _, _, port in found
+    }
     assert [entry for entry in found if entry[1].removeprefix("::ffff:") not in ("127.0.0.1", "::1")] == []
 
 
@@ -45,7 +47,8 @@ def test_no_secret_is_in_a_log_or_on_a_command_line(stack: Stack) -> None:
     # An access key is a name, which engines log as such; what it signs with is the secret key.
     hidden = [value for name, value in secrets.table(stack.settings) if not name.endswith("_access_key")]
     pattern = re.compile("|".join(map(re.escape, hidden)))
-    logs = (path for path in Path(stack.home / "logs").rglob("*") if path.is_file())
+    folders = (stack.home / "logs", stack.home / "data" / "airflow" / "logs")
+    logs = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     assert [path.name for path in logs if pattern.search(path.read_text(errors="replace"))] == []
     assert [process.name() for process in stack.processes() if pattern.search(" ".join(process.cmdline()))] == []
 
@@ -99,7 +102,7 @@ def test_a_reader_changes_nothing_in_the_catalog(stack: Stack, statement: str) -
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM iceberg_tables")
-            assert cursor.fetchone() == (4,)
+            assert cursor.fetchone() == (len(TABLES),)
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(statement)
     finally:

@@ -18,6 +18,7 @@ from clicklake.audit import Audit, Bucket, Counted, PartitionAudit, Range, compa
 from clicklake.errors import AuditError
 from clicklake.freshness import Freshness
 from clicklake.offsets import Retained
+from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot
 
 WHEN = datetime(2026, 11, 25, tzinfo=UTC)
@@ -163,3 +164,13 @@ def test_tables_that_flink_never_wrote_are_judged_as_they_are() -> None:
     checkpoint, states = auditing._settled({"a": [snapshot(3, None)], "b": []})
     assert checkpoint is None
     assert [state and state.id for state in states.values()] == [3, None]
+
+
+def test_rows_up_to_a_checkpoint_are_told_by_their_offsets() -> None:
+    settings, states = Settings(), {"a": snapshot(3, 1), "b": None, "c": snapshot(5, 1)}
+    assert auditing._source(settings, states).count("SELECT") == 2
+    assert "WHERE" not in auditing._source(settings, states)
+    within = "WHERE kafka_partition = 0 AND kafka_offset <= 9 OR kafka_partition = 2 AND kafka_offset <= 4"
+    assert auditing._source(settings, states, {2: 4, 0: 9}).count(within) == 2
+    assert auditing._source(settings, states, {}).count("WHERE false") == 2
+    assert auditing._source(settings, {"a": None}) == ""

@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from clicklake.settings import Settings
-from clicklake.stack import flink, flink_jobmanager, flink_taskmanager, secrets, stream
+from clicklake.stack import flink, flink_jobmanager, flink_taskmanager, secrets, submit
 from clicklake.stack.run import environment
 from clicklake.stack.service import Context, Service
+from tests.unit.conftest import MakeContext
 
-SERVICES = [flink_jobmanager.SERVICE, flink_taskmanager.SERVICE, stream.SERVICE]
-MakeContext = Callable[..., Context]
-
-
-@pytest.fixture
-def make_context(tmp_path: Path) -> MakeContext:
-    """Contexts as a start makes them, over a distribution that is there in name only."""
-    package = tmp_path / "flink" / "lib/python3.11/site-packages/pyflink"
-    for folder in ("bin", "lib", "opt"):
-        (package / folder).mkdir(parents=True)
-    for file in ("bin/jobmanager.sh", "lib/flink-dist-2.3.0.jar", "opt/flink-python-2.3.0.jar"):
-        (package / file).touch()
-    for artifact in ("flink/connector.jar", "flink-s3/s3.jar"):
-        (tmp_path / "artifacts" / artifact).parent.mkdir(parents=True)
-        (tmp_path / "artifacts" / artifact).touch()
-
-    def make(service: Service, **changes: str | int) -> Context:
-        settings = Settings(home=tmp_path / "home", port_offset=100, bind_host="127.0.0.9", **changes)  # type: ignore[arg-type]
-        secrets.ensure(settings)
-        config, data = tmp_path / "config" / service.name, tmp_path / "data" / service.name
-        for folder in (config, data):
-            folder.mkdir(parents=True, exist_ok=True)
-        return Context(
-            settings=settings,
-            secrets=secrets.load(settings, service.secrets),
-            config=config,
-            data=data,
-            environments={name: tmp_path / name for name in service.environments},
-            artifacts={name: tmp_path / "artifacts" / name for name in service.artifacts},
-            java_home=tmp_path / "java",
-        )
-
-    return make
+SERVICES = [flink_jobmanager.SERVICE, flink_taskmanager.SERVICE, submit.SERVICE]
 
 
 def configuration(context: Context) -> dict[str, str]:
@@ -114,6 +80,6 @@ def test_there_is_a_slot_for_each_parallel_part(make_context: MakeContext) -> No
     assert found["taskmanager.numberOfTaskSlots"] == "3"
 
 
-def test_settings_reach_the_stream(make_context: MakeContext) -> None:
-    context = make_context(stream.SERVICE)
-    assert environment(stream.SERVICE, context, {})["LAKE_PORT_OFFSET"] == "100"
+def test_settings_reach_the_submit(make_context: MakeContext) -> None:
+    context = make_context(submit.SERVICE)
+    assert environment(submit.SERVICE, context, {})["LAKE_PORT_OFFSET"] == "100"

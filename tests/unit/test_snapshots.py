@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from clicklake.freshness import SAMPLE_ROWS, next_offset, sample
+from clicklake.freshness import SAMPLE_ROWS, as_of, next_offset, of_flink, sample
 from clicklake.offsets import Retained
 from clicklake.snapshots import Snapshot, ancestry, at_checkpoint, newest_checkpoint
 
@@ -42,6 +42,20 @@ def test_a_sample_reaches_back_over_the_window() -> None:
 
 def test_a_sample_ends_when_it_has_enough_rows() -> None:
     assert sample(chain(1, 2, 3, 4, added_rows=SAMPLE_ROWS), START) == (3, 4)
+
+
+def test_rows_that_others_than_the_stream_wrote_fill_no_sample() -> None:
+    line = chain(1, 2, None, 3, added_rows=SAMPLE_ROWS)
+    assert sample(line, START) == (3, 4)
+    assert sample(chain(1, None, None, 3, added_rows=SAMPLE_ROWS // 2), START) == (1, 4)
+    assert [snapshot.id for snapshot in of_flink(line)] == [4, 2, 1]
+
+
+def test_a_table_as_it_was() -> None:
+    line = chain(1, 2, 3)
+    assert as_of(line, None) == line
+    assert as_of(line, START + timedelta(seconds=20)) == line[1:]
+    assert as_of(line, START) == ()
 
 
 def test_rows_of_the_first_snapshot_cannot_be_told() -> None:

@@ -11,10 +11,11 @@ from clicklake.restore import Checkpoint
 from clicklake.settings import Settings
 from clicklake.stack import secrets
 from clicklake.stack.render import fill
-from clicklake.tables import TABLES
+from clicklake.tables import STREAM_TABLES
 from flink.job import SQL, values
-from flink.submit import options
+from flink.submit import EXIT_FAILED, EXIT_ID_USED, EXIT_REFUSED, _exit_code, _why, options
 
+JOB, VERSION = "a" * 32, "f" * 64
 FILES = sorted(SQL.rglob("*.sql"))
 
 
@@ -29,8 +30,8 @@ def test_the_sql_takes_its_values(path: Path) -> None:
 
 
 def test_each_table_has_an_insert_of_its_columns() -> None:
-    assert {path.stem for path in (SQL / "inserts").iterdir()} == {table.name for table in TABLES}
-    for table in TABLES:
+    assert {path.stem for path in (SQL / "inserts").iterdir()} == {table.name for table in STREAM_TABLES}
+    for table in STREAM_TABLES:
         text = fill(SQL / "inserts" / f"{table.name}.sql", values(Settings()))
         assert f"INSERT INTO iceberg.db.{table.name}\n" in text
         assert [name for name in table.column_names if name not in text] == []
@@ -58,16 +59,47 @@ def test_settings_reach_the_sql() -> None:
 
 
 def test_a_fresh_start_restores_nothing() -> None:
-    chosen = options(Settings(), None)
+    chosen = options(Settings(), None, JOB, VERSION)
     assert not [name for name in chosen if name.startswith("execution.state-recovery")]
     assert chosen["execution.checkpointing.mode"] == "EXACTLY_ONCE"
     assert chosen["execution.checkpointing.externalized-checkpoint-retention"] == "RETAIN_ON_CANCELLATION"
 
 
 def test_a_start_from_a_checkpoint_claims_it() -> None:
-    chosen = options(Settings(), Checkpoint("a" * 32, 7, 0, "s3://flink/checkpoints/a/chk-7"))
+    chosen = options(Settings(), Checkpoint(JOB, 7, 0, "s3://flink/checkpoints/a/chk-7"), JOB, VERSION)
     assert chosen["execution.state-recovery.path"] == "s3://flink/checkpoints/a/chk-7"
     assert chosen["execution.state-recovery.claim-mode"] == "CLAIM"
+
+
+def test_a_start_from_a_savepoint_leaves_it_to_its_owner() -> None:
+    chosen = options(Settings(), Checkpoint(JOB, 7, 0, "s3://flink/savepoints/a/savepoint-1", True), JOB, VERSION)
+    assert chosen["execution.state-recovery.claim-mode"] == "NO_CLAIM"
+
+
+def test_a_job_has_the_id_that_was_asked_for_and_bears_its_version() -> None:
+    chosen = options(Settings(), None, JOB, VERSION)
+    assert chosen["$internal.pipeline.job-id"] == JOB
+    assert chosen["pipeline.global-job-parameters"] == f"clicklake.version:{VERSION}"
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("x\norg.apache.calcite.X: SQL\norg.apache.flink.table.api.ValidationException: no f", EXIT_REFUSED, "no f"),
+        ("Y\nCaused by: a.b.DuplicateApplicationSubmissionException: already", EXIT_ID_USED, "another"),
+        ("java.net.ConnectException: refused", EXIT_FAILED, "refused"),
+        (
+            "java.util.X: no\nCaused by: a.BException: inner\n\tat q.Exception.f()",
+            EXIT_FAILED,
+            "stream: a.BException: in",
+        ),
+        ("it broke", EXIT_FAILED, "it broke"),
+    ],
+)
+def test_what_flinks_client_says_decides_whether_to_try_again(said: str, code: int, told: str) -> None:
+    error = _why(said)
+    assert told in str(error)
+    assert _exit_code(error) == code
 
 
 def test_settings_reach_the_options() -> None:
@@ -80,6 +112,8 @@ def test_settings_reach_the_options() -> None:
             port_offset=5,
         ),
         None,
+        JOB,
+        VERSION,
     )
     assert chosen["execution.checkpointing.interval"] == "20 s"
     assert chosen["execution.checkpointing.timeout"] == "120 s"
@@ -92,5 +126,5 @@ def test_settings_reach_the_options() -> None:
 def test_no_secret_is_among_the_options(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     secrets.ensure(settings)
-    line = " ".join(options(settings, None).values())
+    line = " ".join(options(settings, None, JOB, VERSION).values())
     assert [name for name, value in secrets.table(settings) if value in line] == []

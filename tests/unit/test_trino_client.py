@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
@@ -14,6 +15,34 @@ from clicklake.settings import Settings
 def test_names_are_quoted() -> None:
     assert trino_client.identifier(Settings(), "clickstream$snapshots") == '"iceberg"."db"."clickstream$snapshots"'
     assert trino_client.identifier(Settings(database='a"b'), "t") == '"iceberg"."a""b"."t"'
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        (None, "NULL"),
+        (True, "true"),
+        (7, "7"),
+        (0.1, "DOUBLE '0.1'"),
+        (1e-07, "DOUBLE '1e-07'"),
+        ("it's", "'it''s'"),
+        (date(2026, 11, 25), "DATE '2026-11-25'"),
+        (datetime(2026, 11, 25, 4, 5, 6, 7, UTC), "TIMESTAMP '2026-11-25 04:05:06.000007 UTC'"),
+        (datetime(2026, 11, 25, 4, tzinfo=timezone(timedelta(hours=2))), "TIMESTAMP '2026-11-25 02:00:00.000000 UTC'"),
+    ],
+)
+def test_values_are_spelled_as_sql(value: str | float | datetime | date | None, sql: str) -> None:
+    assert trino_client.literal(value) == sql
+
+
+def test_a_statement_may_be_given_an_end() -> None:
+    def properties(seconds: int, **given: str) -> dict[str, str]:
+        connection = trino_client._connect(Settings(trino_query_seconds=seconds), "trino", given)
+        return dict(connection._client_session.properties)
+
+    assert properties(0) == {}
+    assert properties(15, a="b") == {"query_max_run_time": "15s", "a": "b"}
+    assert properties(15, query_max_run_time="1h") == {"query_max_run_time": "1h"}
 
 
 def test_no_trino_is_one_sentence() -> None:

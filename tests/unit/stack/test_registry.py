@@ -29,18 +29,16 @@ def test_an_unknown_service_is_named() -> None:
 
 def test_a_service_that_settings_place_elsewhere_is_neither_run_nor_waited_for() -> None:
     elsewhere = Settings(s3_endpoint="https://s3.example", catalog_uri="postgresql://db:5432/iceberg")
-    assert {"s3", "postgres", "rest_catalog"}.isdisjoint(_names(DEFAULT, settings=elsewhere))
+    assert {"s3", "rest_catalog"}.isdisjoint(_names(DEFAULT, settings=elsewhere))
     with pytest.raises(SettingError, match="The service s3 is not run with these settings"):
         DEFAULT.select(["s3"], elsewhere)
     setup = DEFAULT.find("setup")
-    assert {"s3", "postgres"}.isdisjoint(one.name for one in DEFAULT.waited_for(setup, elsewhere))
+    assert {"s3", "rest_catalog"}.isdisjoint(one.name for one in DEFAULT.waited_for(setup, elsewhere))
 
 
 def test_the_rest_catalog_runs_only_when_asked_for() -> None:
     assert "rest_catalog" not in _names(DEFAULT)
-    assert "postgres" in _names(DEFAULT)
     assert "rest_catalog" in _names(DEFAULT, settings=Settings(catalog_type="rest"))
-    assert "postgres" not in _names(DEFAULT, settings=Settings(catalog_type="rest"))
     uri = Settings(catalog_type="rest", catalog_uri="http://catalog:8181")
     assert "rest_catalog" not in _names(DEFAULT, settings=uri)
 

@@ -1,0 +1,2 @@
+-- No correction: for records that a setting or an older version rejected and that keep the rules of today.
+SELECT * FROM fields

@@ -1,0 +1,1 @@
+"""Airflow runs the lakehouse: hooks, operators, triggers and the page."""

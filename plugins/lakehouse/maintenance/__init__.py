@@ -1,0 +1,1 @@
+"""Maintenance of the tables: measure, decide, act, record. No module here imports Airflow."""

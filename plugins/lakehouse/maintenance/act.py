@@ -1,0 +1,179 @@
+"""Carrying out what was decided, against tables that the stream writes all the while."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clicklake.errors import LakeError
+from clicklake.settings import Settings
+from clicklake.tables import STREAM_TABLES, Table
+from clicklake.trino_client import QueryError, Result, identifier
+from lakehouse.maintenance import log
+from lakehouse.maintenance.decide import Action, Kind, LastActions, Limits, decide
+from lakehouse.maintenance.health import Health, measure
+from lakehouse.maintenance.log import Done
+from lakehouse.maintenance.writer import Writer
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table as IcebergTable
+
+COMMIT_ERROR = "ICEBERG_COMMIT_ERROR"
+"""Trino's name for a commit that another one got in the way of."""
+BACK_OFF_SECONDS = (2.0, 10.0, 30.0)
+"""Before each further attempt after a conflict."""
+ONE_SORTED_FILE = {
+    "task_scale_writers_enabled": "false",
+    "task_min_writer_count": "1",
+    "iceberg.sorted_writing_enabled": "true",
+}
+"""Session of a merge: several writers would leave several files, each sorted for itself."""
+
+_log = logging.getLogger(__name__)
+
+
+class MaintenanceError(LakeError):
+    """Maintenance of a table that was not done in full."""
+
+
+class ConflictError(MaintenanceError):
+    """An action that other commits to the table got in the way of, again and again."""
+
+
+class Lake(Protocol):
+    """What is needed of LakehouseHook."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the lake."""
+
+    def query(self, statement: str, session: Mapping[str, str] | None = None) -> Result:
+        """Run one statement in Trino."""
+
+    def rows(self, statement: str, session: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of one statement."""
+
+    def table(self, name: str) -> IcebergTable:
+        """A table's metadata, read anew."""
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What one run does, for one table after the other."""
+
+    lake: Lake
+    limits: Limits
+    writer: Writer
+    sleep: Callable[[float], None] = time.sleep
+
+    def due(self, tables: Sequence[Table]) -> list[str]:
+        """Names of those that need something done, or were not looked at for as long as the pause."""
+        last = log.last_actions(self.lake.settings, self.lake.rows)
+        return [table.name for table in tables if self._is_due(table, last.get(table.name, {}))]
+
+    def _is_due(self, table: Table, last: LastActions) -> bool:
+        now, looked_at = _now(), log.looked_at(last)
+        if looked_at is None or now - looked_at >= self.limits.pause:
+            return True
+        return not self._waits(table) and bool(decide(self.measure(table), self.limits, now, last))
+
+    def measure(self, table: Table) -> Health:
+        """How the table is now."""
+        return measure(
+            self.lake.settings,
+            self.lake.rows,
+            table,
+            self.lake.table(table.name),
+            small_bytes=self.limits.small_bytes,
+            streamed=table in STREAM_TABLES,
+            restorable_since=self.writer.restorable_since,
+        )
+
+    def maintain(self, table: Table, run_id: str, *, dry_run: bool = False) -> tuple[Done, ...]:
+        """Do what the table needs and log it, a row an action; MaintenanceError when some of it could not be done."""
+        done: list[Done] = []
+        try:
+            for one in self._done(table, dry_run=dry_run):
+                _log.info("%s of %s (%s): %s", one.action.kind, table.name, one.action.reason, one.error or "done")
+                done.append(one)
+        finally:
+            if done:
+                self.lake.query(log.insert(self.lake.settings, done, run_id, dry_run=dry_run))
+        if failed := [one for one in done if one.error]:
+            raise MaintenanceError("; ".join(f"{one.action.kind} of {table.name}: {one.error}" for one in failed))
+        return tuple(done)
+
+    def _done(self, table: Table, *, dry_run: bool) -> Iterator[Done]:
+        health = self.measure(table)
+        for action in self._actions(table, health):
+            started_at = _now()
+            if dry_run or action.kind is Kind.NONE:
+                yield Done(action, started_at, started_at, health, health)
+                continue
+            error = self._error(table, action)
+            ended_at, before, health = _now(), health, self.measure(table)
+            yield Done(action, started_at, ended_at, before, health, error)
+
+    def _actions(self, table: Table, health: Health) -> tuple[Action, ...]:
+        if waits := self._waits(table):
+            return (Action(Kind.NONE, f"skipped: {waits}"),)
+        last = log.last_actions(self.lake.settings, self.lake.rows).get(table.name, {})
+        return decide(health, self.limits, _now(), last) or (Action(Kind.NONE, "all is within the limits"),)
+
+    def _waits(self, table: Table) -> str:
+        return self.writer.waits if table in STREAM_TABLES else ""
+
+    def _error(self, table: Table, action: Action) -> str | None:
+        """What kept the action from being done, None when it was done."""
+        try:
+            self.perform(table, action)
+        except LakeError as error:
+            return str(error)
+        return None
+
+    def perform(self, table: Table, action: Action) -> None:
+        """Run the action, again after a conflict; ConflictError when there is no end of them."""
+        for seconds in BACK_OFF_SECONDS:
+            with suppress(ConflictError):
+                self._attempt(table, action)
+                return
+            _log.warning("%s of %s met another commit; again in %s s", action.kind, table.name, seconds)
+            self.sleep(seconds)
+        self._attempt(table, action)
+
+    def _attempt(self, table: Table, action: Action) -> None:
+        try:
+            # The retention counts from the moment Trino begins, so it is worked out anew for each attempt.
+            self.lake.query(*statement(self.lake.settings, table, action, _now()))
+        except QueryError as error:
+            if COMMIT_ERROR not in str(error):
+                raise
+            raise ConflictError(f"conflict with other commits to the table: {error}") from error
+
+
+def statement(settings: Settings, table: Table, action: Action, now: datetime) -> tuple[str, dict[str, str]]:
+    """The statement of Trino's that does the action when run at `now`, and the session properties it needs."""
+    name = identifier(settings, table.name)
+    if action.kind is Kind.ANALYZE:
+        return f"ANALYZE {name}", {}
+    if action.kind is Kind.OPTIMIZE:
+        where = f"CAST({table.partition_day} AS date) = DATE '{action.day}'"
+        call = f"optimize(file_size_threshold => '{action.threshold_bytes}B') WHERE {where}"
+        return f"ALTER TABLE {name} EXECUTE {call}", ONE_SORTED_FILE
+    if action.keep_from is None:
+        return f"ALTER TABLE {name} EXECUTE {action.kind}", {}
+    # Rounded up: a second more is kept rather than a second less.
+    retention = f"{math.ceil((now - action.keep_from).total_seconds())}s"
+    # The floor is lowered for this statement alone: `decide` has its own, and knows of the stream.
+    session = {f"iceberg.{action.kind}_min_retention": retention}
+    return f"ALTER TABLE {name} EXECUTE {action.kind}(retention_threshold => '{retention}')", session
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

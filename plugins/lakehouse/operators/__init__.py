@@ -1,0 +1,1 @@
+"""Operators submit, defer and judge."""

@@ -1,0 +1,1 @@
+"""Data quality: checks are data (dags/checks), what they find is a row each. Only `run` imports Airflow."""

@@ -1,0 +1,85 @@
+"""Which rows are looked at: spans of time, and until when the tables of figures are final."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from clicklake.settings import Settings
+from lakehouse.quality.checks import Check, Scope
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+MARGIN_SECONDS = 5
+"""For what engines do between their clocks' ticks."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows from `begin` to just before `end`."""
+
+    begin: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.begin:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Figures of rows that were received, and are dated, before these moments do not change any more."""
+
+    minutes: datetime
+    sessions: datetime
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The spans of one run."""
+
+    window: Span
+    hour: Span
+    days: Span
+
+    def of(self, check: Check, scope: Scope) -> Span:
+        """What a check looks at."""
+        if scope is Scope.WINDOW:
+            return self.window
+        return self.hour if check.over == "hour" else self.days
+
+
+def spans(settings: Settings, now: datetime, window_minutes: int, closed_days: int) -> Spans:
+    """The newest minutes, the newest hour that is over and settled, and the newest such days; all whole."""
+    minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    over = now - settling(settings, settings.session_gap_seconds)
+    hour = over.replace(minute=0, second=0, microsecond=0)
+    day = hour.replace(hour=0)
+    return Spans(
+        window=Span(minute - timedelta(minutes=window_minutes), minute),
+        hour=Span(hour - timedelta(hours=1), hour),
+        days=Span(day - timedelta(days=closed_days), day),
+    )
+
+
+def due_since(settings: Settings, span: Span) -> datetime:
+    """A closed check made at this moment or later looked at this span or at a newer one."""
+    return span.end + settling(settings, settings.session_gap_seconds)
+
+
+def settled(settings: Settings, newest: datetime | None) -> Settled:
+    """Until when figures are final, `newest` being the newest record committed of the partition that is behind."""
+    if newest is None:
+        return Settled(LONG_AGO, LONG_AGO)
+    return Settled(
+        newest - settling(settings, 60),
+        newest - settling(settings, settings.session_gap_seconds),
+    )
+
+
+def settling(settings: Settings, open_seconds: int) -> timedelta:
+    """How far Kafka's clock must be past an event until the window it opened is committed.
+
+    The window stays open for `open_seconds`, the watermark is behind the newest record (docs/decisions/time.md), and
+    what it closes comes with the next checkpoint but one at the latest.
+    """
+    watermark = settings.late_seconds + 1 + settings.idle_seconds
+    return timedelta(seconds=open_seconds + watermark + 2 * settings.checkpoint_interval_seconds + MARGIN_SECONDS)

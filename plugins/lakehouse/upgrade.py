@@ -1,0 +1,84 @@
+"""What an upgrade looks at before it begins and when the new version has committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clicklake.settings import ROOT
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from clicklake.audit import Audit
+
+
+def look(context: Context) -> dict[str, Any]:
+    """The job that runs, its version, and the audit's figures; only one run that controls the stream gets here."""
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    from lakehouse import control
+    from lakehouse.hooks.flink import FlinkHook
+
+    control.claim(context)
+    hook = FlinkHook()
+    running = hook.live()
+    if not running:
+        raise AirflowFailException("The stream does not run, so there is nothing to upgrade: stream_start starts it")
+    version = hook.version(running[0].id)
+    if version and version == asked(context["params"]):
+        raise AirflowSkipException(f"Version {version} runs already, as job {running[0].id}")
+    found = _audit()
+    return {"job_id": running[0].id, "version": version, "missing": found.missing, "repeated": found.repeated}
+
+
+def asked(params: Mapping[str, Any]) -> str:
+    """Name of the version that the params ask for; "" when its folder is not to be seen from here."""
+    from clicklake import versions
+
+    folder = ROOT / Path(str(params["source"]))
+    if params["version"] or not (folder / versions.ENTRY).is_file():
+        return str(params["version"])
+    return versions.name(versions.pack(folder))
+
+
+def verify(before: Mapping[str, Any], job_id: str) -> None:
+    """Let the new version stay if no offset is missing or doubled that was not before."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from lakehouse import control
+    from lakehouse.hooks.flink import FlinkHook
+
+    if fault := judge(before, _audit()):
+        raise AirflowFailException(fault)
+    control.remember(FlinkHook().version(job_id))
+
+
+def judge(before: Mapping[str, Any], now: Audit) -> str:
+    """What the new version did wrong; "" when it did nothing."""
+    missing, repeated = now.missing - int(before["missing"]), now.repeated - int(before["repeated"])
+    if missing <= 0 and repeated <= 0:
+        return ""
+    return f"the new version left out {max(missing, 0)} offsets and wrote {max(repeated, 0)} rows twice: ./lake audit"
+
+
+def _audit() -> Audit:
+    from clicklake.audit import audit
+    from lakehouse.hooks.lakehouse import LakehouseHook
+
+    return audit(LakehouseHook().settings)
+
+
+def claim_start(context: Context) -> None:
+    """Let a start go on when nothing else controls the stream and no copy of it runs."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from lakehouse import control
+    from lakehouse.hooks.flink import FlinkHook
+
+    control.claim(context)
+    if running := FlinkHook().live():
+        raise AirflowFailException(
+            f"the stream already runs as job {running[0].id}; a second one would write every event twice"
+        )

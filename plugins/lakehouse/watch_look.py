@@ -1,0 +1,252 @@
+"""One look of the watch: what is asked of Flink, Kafka and the tables, and what is noted of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from clicklake.errors import LakeError, NotReadyError
+from clicklake.freshness import Freshness, freshness, last_committed, next_offset, of_flink
+from clicklake.offsets import received_at, retained
+from clicklake.settings import Settings
+from clicklake.snapshots import lineage
+from clicklake.tables import CLICKSTREAM, STREAM_WATCH
+from clicklake.trino_client import identifier, literal, rows
+from lakehouse import control
+from lakehouse.watch import (
+    Commits,
+    Control,
+    Finding,
+    Job,
+    Limits,
+    Observation,
+    Partition,
+    Severity,
+    Unknown,
+    errors,
+    restarts,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from lakehouse.hooks.flink import FlinkHook
+    from lakehouse.hooks.flink import Job as FlinkJob
+    from lakehouse.hooks.lakehouse import LakehouseHook
+
+QUERY_SECONDS = 15
+"""Trino ends a statement of the watch after this long: the catalog's tables may be locked."""
+FLINK_SECONDS = 20
+"""A JobManager that was killed is back within this time, so that its loss is found at the same look."""
+POLL_SECONDS = 1.0
+RUN_ID = "watch__%Y-%m-%dT%H:%M"
+"""A start that the watch asks for bears the minute, so that those of the last hour can be counted by their ids."""
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look came to."""
+
+    errors: list[str]
+    """A sentence about each check that failed; []: the run is green."""
+    restart_run_id: str
+    """Id of the run of stream_start to ask for; "": none."""
+
+
+def look(context: Context) -> Look:
+    """See, judge and note; the findings are logged."""
+    from lakehouse.hooks.flink import FlinkHook
+    from lakehouse.hooks.lakehouse import LakehouseHook
+
+    lake = LakehouseHook()
+    settings = dataclasses.replace(lake.settings, trino_query_seconds=QUERY_SECONDS)
+    limits = Limits.of(settings)
+    seen = Watcher(settings, limits, FlinkHook(), context["ti"]).observe()
+    findings, restart = verdict(seen, limits), restarts(seen, limits)
+    _tell(seen, findings)
+    _note(lake, insert(settings, seen, findings, str(context["run_id"]), "restart" if restart else None))
+    return Look([one.sentence for one in errors(findings)], f"{seen.at:{RUN_ID}}" if restart else "")
+
+
+class Watcher:
+    """Asks everybody concerned; who does not answer becomes an Unknown with the reason."""
+
+    def __init__(
+        self, settings: Settings, limits: Limits, flink: FlinkHook, task_instance: RuntimeTaskInstanceProtocol
+    ) -> None:
+        self.settings, self.limits = settings, limits
+        self.flink, self.task_instance = flink, task_instance
+
+    def observe(self) -> Observation:
+        """The stream now; the tables are asked only when a job may be writing to them."""
+        now = datetime.now(UTC)
+        # Asked before Flink and, for a stream found dead, after: nobody comes and goes in between unseen.
+        asked = Control(control.wanted(), tuple(control.busy(self.task_instance)))
+        patience = FLINK_SECONDS if asked.wanted == control.RUNNING else 0
+        jobs = known(lambda: self._jobs(now, patience))
+        if jobs == ():
+            asked = self._who_may_start_it(asked, now)
+        if jobs == () or (isinstance(jobs, Unknown) and asked.wanted != control.RUNNING):
+            return Observation(now, asked, jobs)
+        with ThreadPoolExecutor() as threads:
+            commits = threads.submit(known, lambda: commits_of(self.settings, self.limits, now))
+            fresh = threads.submit(known, lambda: freshness(self.settings))
+            found = fresh.result()
+            missed = self._missed(found, now)
+            return Observation(now, asked, jobs, commits.result(), found, missed)
+
+    def _jobs(self, now: datetime, patience_seconds: float) -> tuple[Job, ...]:
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            try:
+                return tuple(self._job(job, now) for job in self.flink.live())
+            except NotReadyError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+    def _job(self, job: FlinkJob, now: datetime) -> Job:
+        status, completed_ms = self.flink.status(job), self.flink.checkpoints(job.id).completed_ms
+        return Job(
+            job.id,
+            job.state,
+            age_seconds=_since(job.started_ms, now),
+            state_seconds=_since(status.since_ms, now),
+            checkpoint_age_seconds=None if completed_ms is None else _since(completed_ms, now),
+            tasks=status.tasks,
+            running=status.running,
+            failure=next(iter(self.flink.failures(job.id)), ""),
+        )
+
+    def _who_may_start_it(self, asked: Control, now: datetime) -> Control:
+        minutes = [f"{now - timedelta(minutes=ago):{RUN_ID}}" for ago in range(60)]
+        count = self.task_instance.get_dr_count
+        return dataclasses.replace(
+            asked,
+            at_work=asked.at_work or tuple(control.busy(self.task_instance)),
+            waiting=tuple(dag_id for dag_id in control.CONTROL_DAGS if count(dag_id, states=["queued"])),
+            restarts=count("stream_start", run_ids=minutes),
+        )
+
+    def _missed(self, fresh: Freshness | Unknown | None, now: datetime) -> float:
+        if not isinstance(fresh, Freshness) or fresh.event_p95_seconds <= self.limits.slo:
+            return 0.0
+        found = known(lambda: slo_missed_seconds(self.settings, self.limits, now))
+        return 0.0 if isinstance(found, Unknown) else found
+
+
+def known(ask: Callable[[], T]) -> T | Unknown:
+    """The answer, or why there is none."""
+    try:
+        return ask()
+    except LakeError as error:
+        return Unknown(str(error))
+
+
+def commits_of(settings: Settings, limits: Limits, now: datetime) -> Commits:
+    """How far each partition is committed, and since when the next record waits."""
+    committed = last_committed(settings, retained(settings))
+    # Kafka is asked again: what came in meanwhile may be committed already.
+    held = retained(settings)
+    following = {number: next_offset(kafka, committed.get(number)) for number, kafka in held.items()}
+    waiting = {number: offset for number, offset in following.items() if offset < held[number].end}
+    waited = {number: max(0.0, _age(moment, now)) for number, moment in received_at(settings, waiting).items()}
+    late = any(seconds > limits.commit for seconds in waited.values())
+    earlier = last_committed(settings, held, now - timedelta(seconds=limits.commit)) if late else committed
+    commits = of_flink(lineage(settings, CLICKSTREAM.name))
+    partitions = (
+        Partition(
+            number,
+            kafka.end,
+            kafka.end - following[number],
+            waited.get(number, 0.0),
+            advanced=committed.get(number, -1) > earlier.get(number, -1),
+        )
+        for number, kafka in held.items()
+    )
+    return Commits(tuple(partitions), max(0.0, _age(commits[0].committed_at, now)) if commits else None)
+
+
+def slo_missed_seconds(settings: Settings, limits: Limits, now: datetime) -> float:
+    """For how long every look has missed the SLO, as far back as twice what is too long; 0: the last one did not."""
+    found = rows(
+        settings,
+        f"""
+        SELECT checked_at, freshness_p95_seconds FROM {identifier(settings, STREAM_WATCH.name)}
+        WHERE checked_at > {literal(now - timedelta(seconds=2 * limits.slo_missed))}
+        ORDER BY checked_at DESC
+        """,
+    )
+    missed = takewhile(lambda row: row[1] is not None and row[1] > limits.slo, found)
+    return max((_age(checked_at, now) for checked_at, _ in missed), default=0.0)
+
+
+def insert(
+    settings: Settings, seen: Observation, findings: tuple[Finding, ...], run_id: str, action: str | None
+) -> str:
+    """The statement that notes the look: a row a minute is a small file a minute, which table_maintenance merges."""
+    row = _row(seen) | {
+        "run_id": run_id,
+        "failed": ",".join(dict.fromkeys(finding.check for finding in errors(findings))),
+        "action": action,
+    }
+    names = STREAM_WATCH.column_names
+    values = ", ".join(literal(row[name]) for name in names)
+    return f"INSERT INTO {identifier(settings, STREAM_WATCH.name)} ({', '.join(names)}) VALUES ({values})"
+
+
+def _row(seen: Observation) -> dict[str, Any]:
+    job = seen.job
+    commits = seen.commits if isinstance(seen.commits, Commits) else None
+    fresh = seen.freshness if isinstance(seen.freshness, Freshness) else None
+    return {
+        "checked_at": seen.at,
+        "job_id": job and job.id,
+        "job_state": job and job.state,
+        "checkpoint_age_seconds": job and job.checkpoint_age_seconds,
+        "commit_age_seconds": commits and commits.age_seconds,
+        "uncommitted_age_seconds": commits and commits.waited_seconds,
+        "lag": commits and sum(partition.waiting for partition in commits.partitions),
+        "kafka_end": commits and sum(partition.end for partition in commits.partitions),
+        "freshness_p50_seconds": fresh and fresh.event_p50_seconds,
+        "freshness_p95_seconds": fresh and fresh.event_p95_seconds,
+    }
+
+
+def _note(lake: LakehouseHook, statement: str) -> None:
+    try:
+        lake.rows(statement, {"query_max_run_time": f"{QUERY_SECONDS}s"})
+    except LakeError as error:
+        # The verdict stands without its row, and is most needed when the tables cannot be written.
+        log.warning("this look is not in %s: %s", STREAM_WATCH.name, error)
+
+
+def _tell(seen: Observation, findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        log.log(logging.ERROR if finding.severity is Severity.ERROR else logging.WARNING, "%s", finding.sentence)
+    if findings:
+        return
+    if seen.job:
+        log.info("all is well: job %s is %s; %s", seen.job.id, seen.job.state, seen.commits)
+    else:
+        log.info("no job lives, and none is meant to: %s", seen.control.wanted or "the stream was never started")
+
+
+def _since(moment_ms: int, now: datetime) -> float:
+    return max(0.0, now.timestamp() - moment_ms / 1000)
+
+
+def _age(moment: datetime, now: datetime) -> float:
+    return (now - moment).total_seconds()

@@ -1,0 +1,74 @@
+"""The DAGs that control the stream: their shape, and what an upgrade judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from lakehouse.upgrade import asked, judge
+
+from clicklake import versions
+from clicklake.audit import Audit, PartitionAudit
+from clicklake.settings import ROOT
+
+
+def shape(dagbag: DagBag, dag_id: str) -> dict[str, set[str]]:
+    return {task.task_id: task.downstream_task_ids for task in dagbag.dags[dag_id].tasks}
+
+
+def test_a_start_claims_makes_and_submits(dagbag: DagBag) -> None:
+    assert shape(dagbag, "stream_start") == {
+        "claim": {"make_topic_and_tables"},
+        "make_topic_and_tables": {"submit"},
+        "submit": set(),
+    }
+
+
+def test_a_stop_claims_and_stops(dagbag: DagBag) -> None:
+    assert shape(dagbag, "stream_stop") == {"claim": {"stop"}, "stop": set()}
+
+
+def test_an_upgrade_is_rolled_back_from_wherever_it_fails(dagbag: DagBag) -> None:
+    assert shape(dagbag, "stream_upgrade") == {
+        "look": {"stop", "verify"},
+        "stop": {"submit", "roll_back"},
+        "submit": {"verify", "roll_back"},
+        "verify": {"roll_back"},
+        "roll_back": set(),
+    }
+    assert dagbag.dags["stream_upgrade"].get_task("roll_back").trigger_rule == "one_failed"
+
+
+@pytest.mark.parametrize("dag_id", ["stream_start", "stream_stop", "stream_upgrade"])
+def test_nothing_but_a_request_starts_them(dag_id: str, dagbag: DagBag) -> None:
+    dag = dagbag.dags[dag_id]
+    assert dag.schedule is None
+    assert dag.max_active_runs == 1
+
+
+def audit(missing: int, repeated: int) -> Audit:
+    partition = PartitionAudit(0, first=0, next=10, end=10, rows=10, missing=missing, repeated=repeated)
+    return Audit("clickstream", (partition,), 7, None, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("missing", "repeated", "fault"),
+    [
+        (0, 0, ""),
+        (2, 1, ""),
+        (3, 1, "left out 1 offsets and wrote 0 rows twice"),
+        (0, 5, "left out 0 offsets and wrote 4 rows twice"),
+    ],
+)
+def test_a_version_answers_for_its_own_faults_alone(missing: int, repeated: int, fault: str) -> None:
+    found = judge({"missing": 2, "repeated": 1}, audit(missing, repeated))
+    assert fault in found if fault else found == ""
+
+
+def test_which_version_is_asked_for(tmp_path: Path) -> None:
+    params: dict[str, Any] = {"source": "flink", "version": ""}
+    assert asked(params) == versions.name(versions.pack(ROOT / "flink"))
+    assert asked({"source": str(tmp_path), "version": ""}) == ""
+    assert asked({"source": "flink", "version": "abc"}) == "abc"
