@@ -57,7 +57,7 @@ def environment(name: str, cache: Path, requirements: Path = REQUIREMENTS) -> En
         known = ", ".join(sorted(path.stem for path in requirements.glob("*.txt")))
         raise InstallError(f"There is no lock {lock.name!r} in {requirements}; there are {known}")
     request, tag = _python(name)
-    key = hashlib.sha256(lock.read_bytes() + f"{tag} {sys.platform} {platform.machine()}".encode()).hexdigest()
+    key = hashlib.sha256(lock.read_bytes() + f"{tag} {sys.platform} {platform.machine()} compiled".encode()).hexdigest()
     return Environment(name, lock, cache / "environments" / f"{name}-{tag}-{key[:12]}", request)
 
 
@@ -83,7 +83,17 @@ def make(env: Environment, cache: Path, find_uv: Callable[[int], Path], report: 
         uv = str(find_uv(held))
         variables = _uv_variables(cache)
         run([uv, "venv", "--quiet", "--python", env.python_request, str(env.path)], variables, env.name, report, held)
-        command = [uv, "pip", "sync", "--require-hashes", "--python", str(env.python), str(env.lock)]
+        # Compiled once here, not by each process: services write no bytecode, and Airflow starts one for every task.
+        command = [
+            uv,
+            "pip",
+            "sync",
+            "--compile-bytecode",
+            "--require-hashes",
+            "--python",
+            str(env.python),
+            str(env.lock),
+        ]
         run(command, variables, env.name, report, held)
         (env.path / STAMP).touch()
 

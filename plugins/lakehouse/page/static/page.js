@@ -3,6 +3,7 @@
 
 const POLL_MS = 5000, FIRST_POLL_MS = 1000, ANSWER_MS = 4000;
 const MANY_SMALL = 20; // fewer small files than this cost no query anything
+const REASONS = 7; // the panels beside it are as high
 const SVG = "http://www.w3.org/2000/svg";
 const AIRFLOW = location.pathname.replace(/\/lakehouse\/.*$/, "");
 const $ = (id) => document.getElementById(id);
@@ -240,10 +241,12 @@ const PANELS = {
   rejected({ total, reasons }) {
     if (!total) return [el("p", { class: "empty" }, "None: every record was a valid event.")];
     const bars = el("div", { class: "bars" });
-    for (const [reason, n] of reasons) {
+    const rest = reasons.slice(REASONS), more = rest.reduce((sum, [, n]) => sum + n, 0);
+    for (const [reason, n] of reasons.slice(0, REASONS)) {
       bars.append(el("span", { class: "label", title: reason }, words(reason)), svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { width: Math.max(1, (100 * n) / reasons[0][1]), height: 8 })), el("span", {}, number(n)));
     }
-    return [bars];
+    if (!rest.length) return [bars];
+    return [bars, el("p", { class: "empty more", title: rest.map(([reason, n]) => `${words(reason)}: ${number(n)}`).join("\n") }, `and ${number(more)} for ${rest.length} other reasons`)];
   },
   tables({ tables }) {
     const done = answer.groups.maintenance.value?.tables ?? {}, next = dag("table_maintenance")?.next_run_at;
