@@ -24,7 +24,7 @@ from clicklake import trino_client
 from clicklake.errors import LakeError
 from clicklake.offsets import retained
 from clicklake.settings import PREFIX, ROOT, Settings
-from clicklake.stack.processes import MARKER
+from clicklake.stack import processes
 from tests.oracle import Given
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class Stack:
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this stack."""
-        return [process for process in psutil.process_iter() if _of_home(process, self.home)]
+        return processes.of_home(self.home)
 
     def wait_for(self, what: str, condition: Callable[[], T], seconds: float) -> T:
         """Wait until the condition gives something true, and return that; a LakeError means not yet."""
@@ -226,11 +226,4 @@ def alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
-
-
-def _of_home(process: psutil.Process, home: Path) -> bool:
-    try:
-        return process.environ().get(MARKER) == str(home)
-    except (psutil.Error, OSError):
         return False

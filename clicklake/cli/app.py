@@ -165,12 +165,12 @@ def _become_python(arguments: list[str]) -> NoReturn:
     os.execve(interpreter, [str(interpreter), "-P", *arguments], os.environ | {"PYTHONPATH": str(ROOT)})
 
 
-@app.command(hidden=True)
-def run(service: Annotated[str, typer.Argument(metavar="SERVICE")]) -> None:
-    """Become one service, in the foreground."""
+@app.command(context_settings=PASS_THROUGH, add_help_option=False, hidden=True)
+def run(context: typer.Context) -> None:
+    """Become one service, in the foreground; arguments after its name are for it."""
     from clicklake.stack.run import main
 
-    main([service])
+    main(context.args)
 
 
 @app.command(hidden=True)

@@ -49,6 +49,8 @@ def environment(context: Context) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "AIRFLOW_HOME": str(home(settings)),
         PYTHON: sys.executable,
+        # Its processes give themselves titles, which must not overwrite the environment: by that we know them as ours.
+        "SPT_NOENV": "1",
     }
     path = {"PATH": f"{context.environments['airflow'] / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
     return {**settings.as_env(), **own, **connections, **python, **path}
