@@ -103,6 +103,7 @@ SERVICE = Service(
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         start(Settings.from_env())
     except LakeError as error:
