@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import psutil
+
 from clicklake.settings import Settings
-from clicklake.stack import airflow
+from clicklake.stack import airflow, processes
 from clicklake.stack.service import Context, Service
+
+WORKER = "airflow worker"
+"""How the title of a process begins that runs tasks."""
+
+
+def configure(context: Context) -> None:
+    """Write the configuration, and end the workers of a scheduler that was killed.
+
+    They would wait for ever, or go on with a task that the new scheduler runs as well.
+    """
+    airflow.configure(context)
+    processes.end(list(_workers(context.settings)))
+
+
+def _workers(settings: Settings) -> Iterator[psutil.Process]:
+    for process in processes.of_home(settings.home):
+        try:
+            if " ".join(process.cmdline()).startswith(WORKER):
+                yield from (*process.children(recursive=True), process)
+        except psutil.NoSuchProcess:
+            continue
 
 
 def command(context: Context) -> list[str]:
@@ -22,7 +47,7 @@ SERVICE = Service(
     summary="decides what runs, and runs it",
     command=command,
     ready=ready,
-    configure=airflow.configure,
+    configure=configure,
     environment=airflow.environment,
     environments=("airflow",),
     secrets=airflow.SECRETS,

@@ -55,6 +55,22 @@ def test_a_viewer_sees_and_cannot_trigger(stack: Stack) -> None:
         viewer.pause("stream_watch")
 
 
+def workers(stack: Stack) -> list[int]:
+    return [process.pid for process in stack.processes() if " ".join(process.cmdline()).startswith("airflow worker")]
+
+
+def test_a_killed_scheduler_leaves_no_worker_behind(stack: Stack) -> None:
+    before = workers(stack)
+    assert before
+    pid = stack.kill("airflow_scheduler")
+    stack.wait_for(
+        "the scheduler is ready again",
+        lambda: (one := stack.service("airflow_scheduler"))["state"] == "ready" and one["pid"] != pid,
+        120,
+    )
+    assert set(workers(stack)).isdisjoint(before)
+
+
 def test_its_processes_are_small(stack: Stack) -> None:
     told = {one["name"]: one["memory_bytes"] for one in stack.status()["services"]}
     own = {name: size for name, size in told.items() if name.startswith("airflow_") and size}
