@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import psutil
@@ -18,12 +20,12 @@ from tests.stack import Stack
 
 
 def listening(stack: Stack) -> list[tuple[str, str, int]]:
-    return [
-        (process.name(), entry.laddr.ip, entry.laddr.port)
-        for process in stack.processes()
-        for entry in process.net_connections(kind="inet")
-        if entry.status == psutil.CONN_LISTEN
-    ]
+    found = []
+    for process in stack.processes():
+        with suppress(psutil.NoSuchProcess):
+            entries = process.net_connections(kind="inet")
+            found += [(process.name(), *entry.laddr) for entry in entries if entry.status == psutil.CONN_LISTEN]
+    return found
 
 
 def test_everything_listens_on_loopback_only(stack: Stack) -> None:
@@ -50,7 +52,14 @@ def test_no_secret_is_in_a_log_or_on_a_command_line(stack: Stack) -> None:
     folders = (stack.home / "logs", stack.home / "data" / "airflow" / "logs")
     logs = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     assert [path.name for path in logs if pattern.search(path.read_text(errors="replace"))] == []
-    assert [process.name() for process in stack.processes() if pattern.search(" ".join(process.cmdline()))] == []
+    assert [line for line in command_lines(stack) if pattern.search(line)] == []
+
+
+def command_lines(stack: Stack) -> Iterator[str]:
+    # Tasks come and go while we look.
+    for process in stack.processes():
+        with suppress(psutil.NoSuchProcess):
+            yield " ".join(process.cmdline())
 
 
 def test_every_secret_is_another(stack: Stack) -> None:
