@@ -17,7 +17,7 @@ WORKER = "airflow worker"
 def configure(context: Context) -> None:
     """Write the configuration, and end the workers of a scheduler that was killed.
 
-    They would wait for ever, or go on with a task that the new scheduler runs as well. They do not heed a request to end.
+    They would wait for ever, or go on with a task that the new scheduler runs as well. A request to end they ignore.
     """
     airflow.configure(context)
     processes.end(list(_workers(context.settings)), terminate_seconds=0)
