@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import httpx
+import psutil
 import pytest
 
 from clicklake.airflow_client import DagError
 from clicklake.settings import ROOT
+from clicklake.stack.airflow_scheduler import WORKER
 from tests.airflow_api import AirflowApi
 from tests.stack import Stack
 
@@ -56,7 +60,14 @@ def test_a_viewer_sees_and_cannot_trigger(stack: Stack) -> None:
 
 
 def workers(stack: Stack) -> list[int]:
-    return [process.pid for process in stack.processes() if " ".join(process.cmdline()).startswith("airflow worker")]
+    return [process.pid for process in stack.processes() if title(process).startswith(WORKER)]
+
+
+def title(process: psutil.Process) -> str:
+    # Tasks come and go while we look.
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def test_a_killed_scheduler_leaves_no_worker_behind(stack: Stack) -> None:
