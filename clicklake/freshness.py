@@ -11,7 +11,7 @@ from clicklake.offsets import Retained, retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot, lineage
 from clicklake.tables import CLICKSTREAM, REJECTED
-from clicklake.trino_client import identifier, rows
+from clicklake.trino_client import identifier, literal, rows
 
 SAMPLE_ROWS = 500_000
 """Enough rows for a percentile, few enough to read in a second."""
@@ -44,12 +44,35 @@ class Freshness:
     """From the moment Kafka received the record."""
 
 
+@dataclass(frozen=True)
+class Position:
+    """How far one partition of the topic is committed."""
+
+    held: Retained
+    committed: int | None
+    """The highest offset in a table; None: there is none."""
+
+    @property
+    def next(self) -> int:
+        """The first offset that is still to be committed."""
+        return next_offset(self.held, self.committed)
+
+    @property
+    def waiting(self) -> int:
+        """Records that are in no table yet."""
+        return self.held.end - self.next
+
+
+def positions(settings: Settings) -> dict[int, Position]:
+    """By partition number, in that order, how far each is committed."""
+    committed = last_committed(settings, retained(settings))
+    # Kafka is asked again: what came in meanwhile may be committed already, and nothing is ahead of Kafka.
+    return {number: Position(kafka, committed.get(number)) for number, kafka in sorted(retained(settings).items())}
+
+
 def lag(settings: Settings) -> Lag:
     """Records of each partition beyond the last one that is committed."""
-    committed = last_committed(settings, retained(settings))
-    # Kafka is asked again: what came in meanwhile may be committed already, and lag is never negative.
-    held = retained(settings)
-    return Lag({number: kafka.end - next_offset(kafka, committed.get(number)) for number, kafka in held.items()})
+    return Lag({number: position.waiting for number, position in positions(settings).items()})
 
 
 def next_offset(kafka: Retained, committed: int | None) -> int:
@@ -129,14 +152,10 @@ def _highest(
         return []
     # A replay or maintenance may have come long after the last commit of the stream, and brings no new offsets.
     newest = (*of_flink(line), line[0])[0]
-    since = f"WHERE ingested_at >= {_literal(newest.committed_at - lookback)}" if lookback else ""
+    since = f"WHERE ingested_at >= {literal(newest.committed_at - lookback)}" if lookback else ""
     name = identifier(settings, table) + (f" FOR VERSION AS OF {line[0].id}" if before else "")
     found = rows(settings, f"SELECT kafka_partition, max(kafka_offset) FROM {name} {since} GROUP BY 1")
     return [(partition, offset) for partition, offset in found]
-
-
-def _literal(moment: datetime) -> str:
-    return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f} UTC'"
 
 
 def _percentiles(settings: Settings, after: int, upto: int, snapshots: Sequence[Snapshot]) -> str:

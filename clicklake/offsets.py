@@ -27,7 +27,7 @@ class Retained:
 
 def retained(settings: Settings) -> dict[int, Retained]:
     """By partition number, the offsets of the topic that Kafka still has."""
-    client = AdminClient(_client(settings))
+    client = AdminClient(client_options(settings))
     with _errors(settings, "the offsets"):
         numbers = _partitions(client, settings.kafka_topic)
         first = _offsets(client, settings.kafka_topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ def received_at(settings: Settings, offsets: Mapping[int, int]) -> dict[int, dat
     options = {"group.id": "clicklake-look", "enable.auto.commit": False}
     # A record that has just expired is answered by the oldest that is left, and one batch is enough.
     options |= {"auto.offset.reset": "earliest", "queued.min.messages": 1}
-    with closing(Consumer({**_client(settings), **options})) as consumer, _errors(settings, "the records"):
+    with closing(Consumer({**client_options(settings), **options})) as consumer, _errors(settings, "the records"):
         consumer.assign([TopicPartition(settings.kafka_topic, *place) for place in offsets.items()])
         found = dict(_received(consumer, len(offsets)))
     if missing := sorted(offsets.keys() - found.keys()):
@@ -68,7 +68,8 @@ def _received(consumer: Consumer, partitions: int) -> Iterator[tuple[int, dateti
             yield number, datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
 
 
-def _client(settings: Settings) -> dict[str, str | int | float | bool]:
+def client_options(settings: Settings) -> dict[str, str | int | float | bool]:
+    """Options of a client that asks: it complains to its caller alone."""
     return {
         "bootstrap.servers": settings.kafka_bootstrap,
         # The client's own complaints go to stderr line by line; the error says it in one.

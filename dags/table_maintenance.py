@@ -40,15 +40,12 @@ NAMES = [table.name for table in TABLES]
 
 
 def _maintenance(params: dict[str, Any]) -> Maintenance:
-    from airflow.providers.http.hooks.http import HttpHook
+    from lakehouse.hooks.flink import FlinkHook
     from lakehouse.hooks.lakehouse import LakehouseHook
     from lakehouse.maintenance import writer
     from lakehouse.maintenance.act import Maintenance
 
-    flink = HttpHook(method="GET", http_conn_id="lake_flink")
-    # An answer of another kind is judged as what it is: not knowing.
-    stream = writer.read(lambda path: flink.run(path, extra_options={"check_response": False}).json())
-    return Maintenance(LakehouseHook(), Limits.from_params(params["limits"]), stream)
+    return Maintenance(LakehouseHook(), Limits.from_params(params["limits"]), writer.read(FlinkHook().get))
 
 
 @dag(

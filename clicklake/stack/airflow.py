@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
+from typing import Any
 from urllib.parse import quote
 
 from clicklake.catalog import postgres_user
@@ -14,7 +15,7 @@ from clicklake.errors import NotReadyError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import write
 from clicklake.stack.secrets import AIRFLOW, load, of_role
-from clicklake.stack.service import Context
+from clicklake.stack.service import Configure, Context, Service
 
 DATABASE = ROLE = "airflow"
 USERS = {"admin": "admin", "viewer": "viewer"}
@@ -54,6 +55,24 @@ def environment(context: Context) -> dict[str, str]:
     }
     path = {"PATH": f"{context.environments['airflow'] / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
     return {**settings.as_env(), **own, **connections, **python, **path}
+
+
+def service(
+    name: str, summary: str, *arguments: str, part: str, after: str, configure: Configure = configure, **more: Any
+) -> Service:
+    """A process of Airflow's: the arguments of its command, and the part of the health report that tells of it."""
+    return Service(
+        name=name,
+        summary=summary,
+        command=lambda context: command(context, *arguments),
+        ready=lambda settings: health(settings, part),
+        configure=configure,
+        environment=environment,
+        environments=("airflow",),
+        secrets=SECRETS,
+        after=(after,),
+        **more,
+    )
 
 
 def home(settings: Settings) -> str:

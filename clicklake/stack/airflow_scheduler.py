@@ -8,7 +8,7 @@ import psutil
 
 from clicklake.settings import Settings
 from clicklake.stack import airflow, processes
-from clicklake.stack.service import Context, Service
+from clicklake.stack.service import Context
 
 WORKER = "airflow worker"
 """How the title of a process begins that runs tasks."""
@@ -32,24 +32,13 @@ def _workers(settings: Settings) -> Iterator[psutil.Process]:
             continue
 
 
-def command(context: Context) -> list[str]:
-    """The process in the foreground: on one machine the UI reads the logs from disk, so it serves none."""
-    return airflow.command(context, "scheduler", "--skip-serve-logs")
-
-
-def ready(settings: Settings) -> None:
-    """It has reported to the metadata database of late."""
-    airflow.health(settings, "scheduler")
-
-
-SERVICE = Service(
-    name="airflow_scheduler",
-    summary="decides what runs, and runs it",
-    command=command,
-    ready=ready,
+SERVICE = airflow.service(
+    "airflow_scheduler",
+    "decides what runs, and runs it",
+    "scheduler",
+    # On one machine the UI reads the logs from disk, and a server of them would listen on every address.
+    "--skip-serve-logs",
+    part="scheduler",
+    after="airflow_api",
     configure=configure,
-    environment=airflow.environment,
-    environments=("airflow",),
-    secrets=airflow.SECRETS,
-    after=("airflow_api",),
 )

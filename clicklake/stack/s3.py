@@ -67,24 +67,35 @@ def environment(context: Context) -> dict[str, str]:
 
 def client(settings: Settings, role: str, attempts: int = 1, timeout_seconds: int = 5) -> S3Client:
     """An S3 client with the keys of a role, which are read from the stack's secrets."""
-    return _session(settings, role).client(
+    return connect(settings, *_keys(settings, role), attempts, timeout_seconds)
+
+
+def connect(
+    settings: Settings, access_key: str, secret_key: str, attempts: int = 1, timeout_seconds: int = 5
+) -> S3Client:
+    """An S3 client with keys that the caller has."""
+    return _session(settings, access_key, secret_key).client(
         "s3", endpoint_url=settings.s3_url, config=_client_config(attempts, timeout_seconds)
     )
 
 
 def tables_client(settings: Settings, role: str, attempts: int = 1, timeout_seconds: int = 5) -> S3TablesClient:
     """A client of the store's S3 Tables API, whose buckets are warehouses of the REST catalog."""
-    return _session(settings, role).client(
+    return _session(settings, *_keys(settings, role)).client(
         "s3tables", endpoint_url=settings.s3_url, config=_client_config(attempts, timeout_seconds)
     )
 
 
-def _session(settings: Settings, role: str) -> boto3.Session:
-    import boto3
-
+def _keys(settings: Settings, role: str) -> tuple[str, str]:
     access_key, secret_key = (f"s3_{role}_{part}_key" for part in ("access", "secret"))
     keys = load(settings, [access_key, secret_key])
-    return boto3.Session(keys[access_key], keys[secret_key], region_name=settings.s3_region)
+    return keys[access_key], keys[secret_key]
+
+
+def _session(settings: Settings, access_key: str, secret_key: str) -> boto3.Session:
+    import boto3
+
+    return boto3.Session(access_key, secret_key, region_name=settings.s3_region)
 
 
 def _client_config(attempts: int, timeout_seconds: int) -> Config:

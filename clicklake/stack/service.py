@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clicklake.settings import Settings
+from clicklake.settings import ROOT, Settings
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,20 @@ class Context:
     java_home: Path
 
 
+Configure = Callable[[Context], None]
+
+
 def _no_environment(_: Context) -> dict[str, str]:
     return {}
+
+
+def _nothing(_: Context) -> None:
+    pass
+
+
+def module_environment(context: Context) -> dict[str, str]:
+    """What a module of the project's own needs: the settings, and where the packages are."""
+    return {**context.settings.as_env(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class Service:
     summary: str
     command: Callable[[Context], list[str]]
     ready: Callable[[Settings], None]
-    configure: Callable[[Context], None]
+    configure: Configure = _nothing
     environment: Callable[[Context], dict[str, str]] = _no_environment
     environments: tuple[str, ...] = ()
     """Names of locks under requirements/."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from clicklake.catalog import postgres_user
 from clicklake.errors import LakeError, NotReadyError
-from clicklake.settings import ROOT, Settings
+from clicklake.settings import Settings
 from clicklake.stack import airflow, kafka, postgres, s3
 from clicklake.stack.secrets import ROLES, load, of_role
-from clicklake.stack.service import Context, Service
+from clicklake.stack.service import Context, Service, module_environment
 from clicklake.tables import TABLES
 
 if TYPE_CHECKING:
@@ -129,18 +129,9 @@ def ensure_catalog(settings: Settings, secrets: Mapping[str, str]) -> None:
         postgres.run_file(connection, "catalog.sql")
 
 
-def configure(_: Context) -> None:
-    """Nothing: the settings say it all."""
-
-
 def command(_: Context) -> list[str]:
     """This module, in the Python that runs the command line."""
     return [sys.executable, "-m", "clicklake.stack.setup"]
-
-
-def environment(context: Context) -> dict[str, str]:
-    """The settings, and where this package is."""
-    return {**context.settings.as_env(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def ready(settings: Settings) -> None:
@@ -178,8 +169,7 @@ SERVICE = Service(
     summary="makes topic, buckets, roles and tables",
     command=command,
     ready=ready,
-    configure=configure,
-    environment=environment,
+    environment=module_environment,
     secrets=("postgres_superuser", *(f"postgres_{role}" for role in (*ROLES, airflow.ROLE)), *of_role("setup")[1:]),
     after=("postgres", "s3", "kafka", "rest_catalog"),
     once=True,

@@ -8,9 +8,9 @@ import time
 
 from clicklake.airflow_client import AirflowClient, DagError, DagRun
 from clicklake.errors import LakeError, NotReadyError
-from clicklake.settings import ROOT, Settings
+from clicklake.settings import Settings
 from clicklake.stack import airflow, flink
-from clicklake.stack.service import Context, Service
+from clicklake.stack.service import Context, Service, module_environment
 from flink.submit import live_jobs
 
 DAG = "stream_start"
@@ -52,18 +52,9 @@ def _why(client: AirflowClient, run: DagRun) -> str:
     return "none of its tasks did"
 
 
-def configure(_: Context) -> None:
-    """Nothing: the settings say it all."""
-
-
 def command(_: Context) -> list[str]:
     """This module, in the Python that runs the command line."""
     return [sys.executable, "-m", "clicklake.stack.stream"]
-
-
-def environment(context: Context) -> dict[str, str]:
-    """The settings, and where the packages are."""
-    return {**context.settings.as_env(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def ready(settings: Settings) -> None:
@@ -81,8 +72,7 @@ SERVICE = Service(
     summary="the job from Kafka into Iceberg, started by Airflow",
     command=command,
     ready=ready,
-    configure=configure,
-    environment=environment,
+    environment=module_environment,
     secrets=("airflow_admin_password",),
     after=(
         "kafka",

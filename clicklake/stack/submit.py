@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from clicklake.settings import ROOT, Settings
+from clicklake.settings import Settings
 from clicklake.stack import flink
 from clicklake.stack.secrets import of_role
-from clicklake.stack.service import Context, Service
+from clicklake.stack.service import Context, Service, module_environment
 
 
 def command(context: Context) -> list[str]:
@@ -17,8 +17,7 @@ def command(context: Context) -> list[str]:
 
 def environment(context: Context) -> dict[str, str]:
     """What Flink's client needs, the settings, and where the packages are."""
-    own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**flink.environment(context), **context.settings.as_env(), **own}
+    return {**flink.environment(context), **module_environment(context)}
 
 
 def ready(_: Settings) -> None:

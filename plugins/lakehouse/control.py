@@ -43,9 +43,7 @@ def claim(context: Context) -> None:
 
 def wanted() -> str:
     """What was asked for last; "" before the first start."""
-    from airflow.sdk import Variable
-
-    return str(Variable.get(WANTED, default="") or "")
+    return _noted(WANTED)
 
 
 def want(what: str) -> None:
@@ -57,9 +55,7 @@ def want(what: str) -> None:
 
 def version() -> str:
     """The version that has committed last; "" before the first."""
-    from airflow.sdk import Variable
-
-    return str(Variable.get(VERSION, default="") or "")
+    return _noted(VERSION)
 
 
 def remember(version: str) -> None:
@@ -67,6 +63,12 @@ def remember(version: str) -> None:
     from airflow.sdk import Variable
 
     Variable.set(VERSION, version, description="The version of the stream's source that committed last")
+
+
+def _noted(name: str) -> str:
+    from airflow.sdk import Variable
+
+    return str(Variable.get(name, default="") or "")
 
 
 def derived_id(*parts: Any) -> str:

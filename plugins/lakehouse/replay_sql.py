@@ -7,12 +7,12 @@ The contract's rules stand here a second time, in Trino's dialect; patterns, ran
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from clicklake import events
 from clicklake.settings import Settings
 from clicklake.tables import CLICKSTREAM, PER_MINUTE, REJECTED, REPLAYED
-from clicklake.trino_client import identifier
+from clicklake.trino_client import identifier, literal
 
 MARKER = "/* clicklake replay */"
 """What each statement that writes begins with, so that one that outlived its task can be found."""
@@ -46,17 +46,7 @@ class Span:
 
     def holds(self, column: str) -> str:
         """The condition that a row's time lies within."""
-        return f"{column} BETWEEN {moment(self.first)} AND {moment(self.last)}"
-
-
-def moment(value: datetime) -> str:
-    """A literal of a moment."""
-    return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC'"
-
-
-def text(value: str) -> str:
-    """A literal of a text."""
-    return "'" + value.replace("'", "''") + "'"
+        return f"{column} BETWEEN {literal(self.first)} AND {literal(self.last)}"
 
 
 def outcomes(settings: Settings, choice: Choice, rule: str) -> str:
@@ -88,7 +78,7 @@ def outcomes(settings: Settings, choice: Choice, rule: str) -> str:
                     WHEN wrong IS NOT NULL THEN wrong
                     WHEN known_id IS NOT NULL OR row_number() OVER (
                         PARTITION BY wrong IS NULL, lower(event_id) ORDER BY kafka_partition, kafka_offset
-                    ) > 1 THEN {text(events.Reason.DUPLICATE)}
+                    ) > 1 THEN {literal(events.Reason.DUPLICATE)}
                 END AS outcome
             FROM judged LEFT JOIN known ON known_id = lower(event_id)
         )
@@ -109,7 +99,7 @@ def decide(settings: Settings, choice: Choice, rule: str, name: str, run_id: str
         {outcomes(settings, choice, rule)}
         SELECT event_id, user_id, event_type, url, session_id, device, event_time, latitude, longitude,
                CAST(purchase_amount AS {amount}), kafka_partition, kafka_offset, ingested_at,
-               payload, reason, {text(name)}, {text(run_id)}, {moment(now)}
+               payload, reason, {literal(name)}, {literal(run_id)}, {literal(now)}
         FROM outcomes WHERE outcome IS NULL AND times = 1
         """
 
@@ -173,7 +163,7 @@ def delete(settings: Settings, span: Span) -> str:
 
 def replayed_by(settings: Settings, run_id: str) -> str:
     """How many records a run decided upon."""
-    return f"SELECT count(*) FROM {identifier(settings, REPLAYED.name)} WHERE run_id = {text(run_id)}"
+    return f"SELECT count(*) FROM {identifier(settings, REPLAYED.name)} WHERE run_id = {literal(run_id)}"
 
 
 def lingering() -> str:
@@ -186,15 +176,14 @@ def lingering() -> str:
 
 def kill(query_id: str) -> str:
     """End a statement."""
-    return (
-        f"CALL system.runtime.kill_query(query_id => {text(query_id)}, message => 'the replay it was part of is over')"
-    )
+    message = "the replay it was part of is over"
+    return f"CALL system.runtime.kill_query(query_id => {literal(query_id)}, message => {literal(message)})"
 
 
 def _chosen(settings: Settings, choice: Choice) -> str:
     rejected, replayed = identifier(settings, REJECTED.name), identifier(settings, REPLAYED.name)
     limits = {
-        "ingested_at >= {}": choice.since and moment(choice.since),
+        "ingested_at >= {}": choice.since and literal(choice.since),
         "kafka_partition = {}": choice.partition,
         "kafka_offset >= {}": choice.first_offset,
         "kafka_offset <= {}": choice.last_offset,
@@ -202,7 +191,7 @@ def _chosen(settings: Settings, choice: Choice) -> str:
     given = "".join(f" AND {form.format(limit)}" for form, limit in limits.items() if limit is not None)
     return f"""
         SELECT payload, reason, kafka_partition, kafka_offset, ingested_at FROM {rejected}
-        WHERE reason = {text(choice.reason)} AND ingested_at <= {moment(choice.until)}{given}
+        WHERE reason = {literal(choice.reason)} AND ingested_at <= {literal(choice.until)}{given}
         AND (kafka_partition, kafka_offset) NOT IN (SELECT kafka_partition, kafka_offset FROM {replayed})
         """
 
@@ -224,7 +213,7 @@ def _fields() -> str:
 
 def _event_time() -> str:
     """As flink/sql/stages/6_parsed.sql: digits beyond microseconds cut, an offset of up to a day."""
-    utc, offset = text(events.UTC_TIMESTAMP_PATTERN), text(events.OFFSET_TIMESTAMP_PATTERN)
+    utc, offset = literal(events.UTC_TIMESTAMP_PATTERN), literal(events.OFFSET_TIMESTAMP_PATTERN)
 
     def local(value: str) -> str:
         cut = rf"regexp_replace({value}, '(\.\d{{6}})\d+', '$1')"
@@ -243,7 +232,7 @@ def _event_time() -> str:
 
 def _rules(choice: Choice, settings: Settings) -> str:
     """As flink/sql/stages/6_parsed.sql and flink/sql/rules.sql: the first rule that is broken, in Reason's order."""
-    uuid = text(events.UUID_PATTERN)
+    uuid = literal(events.UUID_PATTERN)
     amount, latitude, longitude = events.PURCHASE_AMOUNT_RANGE, events.LATITUDE_RANGE, events.LONGITUDE_RANGE
     broken = {
         "event_id": f"NOT regexp_like(event_id, {uuid})",
@@ -262,7 +251,7 @@ def _rules(choice: Choice, settings: Settings) -> str:
         (f"longitude IS NULL OR longitude NOT BETWEEN {longitude[0]} AND {longitude[1]}", "geo_location"),
         (f"NOT unpaid AND (purchase_amount IS NULL OR {_out('purchase_amount', amount)})", "purchase_amount"),
     ]
-    return "CASE " + " ".join(f"WHEN {condition} THEN {text(reason)}" for condition, reason in cases) + " END"
+    return "CASE " + " ".join(f"WHEN {condition} THEN {literal(reason)}" for condition, reason in cases) + " END"
 
 
 def _out(column: str, bounds: tuple[int, int]) -> str:
@@ -270,7 +259,7 @@ def _out(column: str, bounds: tuple[int, int]) -> str:
 
 
 def _texts(values: tuple[str, ...]) -> str:
-    return ", ".join(map(text, values))
+    return ", ".join(map(literal, values))
 
 
 def _is_in(settings: Settings, table: str, row: str, span: Span | None = None) -> str:

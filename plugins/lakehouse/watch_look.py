@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from clicklake import trino_client
 from clicklake.errors import LakeError, NotReadyError
-from clicklake.freshness import Freshness, freshness, last_committed, next_offset, of_flink
-from clicklake.offsets import received_at, retained
+from clicklake.freshness import Freshness, freshness, last_committed, of_flink, positions
+from clicklake.offsets import received_at
 from clicklake.settings import Settings
 from clicklake.snapshots import lineage
 from clicklake.tables import CLICKSTREAM, STREAM_WATCH
@@ -157,26 +158,28 @@ def known(ask: Callable[[], T]) -> T | Unknown:
 
 def commits_of(settings: Settings, limits: Limits, now: datetime) -> Commits:
     """How far each partition is committed, and since when the next record waits."""
-    committed = last_committed(settings, retained(settings))
-    # Kafka is asked again: what came in meanwhile may be committed already.
-    held = retained(settings)
-    following = {number: next_offset(kafka, committed.get(number)) for number, kafka in held.items()}
-    waiting = {number: offset for number, offset in following.items() if offset < held[number].end}
+    places = positions(settings)
+    waiting = {number: place.next for number, place in places.items() if place.waiting > 0}
     waited = {number: max(0.0, _age(moment, now)) for number, moment in received_at(settings, waiting).items()}
     late = any(seconds > limits.commit for seconds in waited.values())
-    earlier = last_committed(settings, held, now - timedelta(seconds=limits.commit)) if late else committed
+    before = now - timedelta(seconds=limits.commit)
+    earlier = last_committed(settings, {number: place.held for number, place in places.items()}, before) if late else {}
     commits = of_flink(lineage(settings, CLICKSTREAM.name))
     partitions = (
         Partition(
             number,
-            kafka.end,
-            kafka.end - following[number],
+            place.held.end,
+            place.waiting,
             waited.get(number, 0.0),
-            advanced=committed.get(number, -1) > earlier.get(number, -1),
+            advanced=late and _offset(place.committed) > _offset(earlier.get(number)),
         )
-        for number, kafka in held.items()
+        for number, place in places.items()
     )
     return Commits(tuple(partitions), max(0.0, _age(commits[0].committed_at, now)) if commits else None)
+
+
+def _offset(committed: int | None) -> int:
+    return -1 if committed is None else committed
 
 
 def slo_missed_seconds(settings: Settings, limits: Limits, now: datetime) -> float:
@@ -202,9 +205,7 @@ def insert(
         "failed": ",".join(dict.fromkeys(finding.check for finding in errors(findings))),
         "action": action,
     }
-    names = STREAM_WATCH.column_names
-    values = ", ".join(literal(row[name]) for name in names)
-    return f"INSERT INTO {identifier(settings, STREAM_WATCH.name)} ({', '.join(names)}) VALUES ({values})"
+    return trino_client.insert(settings, STREAM_WATCH, [row])
 
 
 def _row(seen: Observation) -> dict[str, Any]:

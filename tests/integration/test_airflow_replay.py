@@ -17,6 +17,7 @@ from clicklake import iceberg
 from clicklake.events import Reason
 from clicklake.snapshots import lineage
 from clicklake.stack import secrets, setup
+from clicklake.trino_client import literal
 from tests import oracle
 from tests.airflow_api import AirflowApi, Ended
 from tests.integration.test_strange_records import event, records
@@ -52,8 +53,7 @@ def send(stack: Stack, events: Sequence[dict[str, Any]]) -> None:
 def reject(stack: Stack, given: Sequence[Given], reason: str) -> None:
     """Put records among the rejected, whatever they are."""
     rows = [
-        f"(X'{(one.value or b'').hex()}', '{reason}', {one.partition}, BIGINT '{one.offset}', "
-        f"{replay_sql.moment(one.received)})"
+        f"(X'{(one.value or b'').hex()}', '{reason}', {one.partition}, BIGINT '{one.offset}', {literal(one.received)})"
         for one in given
     ]
     for first in range(0, len(rows), LITERALS):

@@ -96,6 +96,10 @@ class FlinkHook(BaseHook):
         self._transport = transport
         self._async_transport = async_transport
 
+    def get(self, path: str) -> dict[str, Any]:
+        """What Flink answers to a path such as /jobs/overview, as it is."""
+        return self._call("GET", path)
+
     def jobs(self) -> list[Job]:
         """All jobs the JobManager knows, those that ended within the last hour too."""
         return _jobs(self._call("GET", "/jobs/overview"))

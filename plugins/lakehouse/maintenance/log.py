@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from clicklake import trino_client
 from clicklake.settings import Settings
 from clicklake.tables import MAINTENANCE_LOG
-from clicklake.trino_client import identifier, literal
+from clicklake.trino_client import identifier
 from lakehouse.maintenance.decide import Action, LastActions
 from lakehouse.maintenance.health import Health, Rows
 
@@ -46,13 +47,7 @@ def last_actions(settings: Settings, rows: Rows) -> Mapping[str, LastActions]:
 
 def insert(settings: Settings, done: Sequence[Done], run_id: str, *, dry_run: bool) -> str:
     """The statement that adds a row for each, all in one commit."""
-    rows = ",\n".join(f"({_joined(_values(one, run_id, dry_run=dry_run))})" for one in done)
-    names = ", ".join(MAINTENANCE_LOG.column_names)
-    return f"INSERT INTO {identifier(settings, MAINTENANCE_LOG.name)} ({names}) VALUES {rows}"
-
-
-def _joined(values: Mapping[str, Any]) -> str:
-    return ", ".join(literal(values[name]) for name in MAINTENANCE_LOG.column_names)
+    return trino_client.insert(settings, MAINTENANCE_LOG, (_values(one, run_id, dry_run=dry_run) for one in done))
 
 
 def _values(done: Done, run_id: str, *, dry_run: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -121,8 +121,7 @@ class SubmitStreamOperator(BaseOperator):
         self.client.kill()
 
     def _arguments(self) -> list[str]:
-        given = {"--version": self.version, "--source": self.source, "--savepoint": self.savepoint}
-        return [part for name, value in given.items() if value for part in (name, value)]
+        return _options({"--version": self.version, "--source": self.source, "--savepoint": self.savepoint})
 
     def _submitted(self, context: Context, arguments: list[str]) -> str:
         for job_id in self._ids(context):
@@ -260,12 +259,13 @@ class RollBackStreamOperator(SubmitStreamOperator):
         raise AirflowFailException(f"The upgrade was rolled back: the old version runs as job {job_id}. Why: {reason}")
 
     def _backwards(self, context: Context, version: str) -> list[str]:
-        given = {
-            "--version": version,
-            "--savepoint": self._told(context, self.stop) or "",
-            "--instead-of": self._told(context, self.submit, SUBMITTED) or "",
-        }
-        return [part for name, value in given.items() if value for part in (name, str(value))]
+        return _options(
+            {
+                "--version": version,
+                "--savepoint": self._told(context, self.stop),
+                "--instead-of": self._told(context, self.submit, SUBMITTED),
+            }
+        )
 
     def _clear_away(self, job_id: str) -> None:
         job = self.hook.job(job_id)
@@ -283,3 +283,8 @@ class RollBackStreamOperator(SubmitStreamOperator):
 
     def _told(self, context: Context, task_id: str, key: str = "return_value") -> Any:
         return context["ti"].xcom_pull(task_ids=task_id, key=key)
+
+
+def _options(given: Mapping[str, str | None]) -> list[str]:
+    """Those that are given, as the client's arguments."""
+    return [part for name, value in given.items() if value for part in (name, value)]

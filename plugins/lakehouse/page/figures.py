@@ -318,18 +318,12 @@ def _checkpoint(told: Mapping[str, Any] | None) -> Checkpoint | None:
 
 def commits(lake: Lake) -> Commits:
     """How far the topic is committed."""
-    from clicklake.freshness import last_committed, next_offset
-    from clicklake.offsets import retained
+    from clicklake.freshness import positions
     from clicklake.snapshots import lineage, newest_checkpoint
     from clicklake.tables import CLICKSTREAM
 
-    found = last_committed(lake.settings, retained(lake.settings))
+    parts = tuple(Committed(number, one.next, one.held.end) for number, one in positions(lake.settings).items())
     line = lineage(lake.settings, CLICKSTREAM.name)
-    # Kafka is asked again: what came in meanwhile may be committed already, and nothing is ahead of Kafka.
-    held = retained(lake.settings)
-    parts = tuple(
-        Committed(number, next_offset(kafka, found.get(number)), kafka.end) for number, kafka in sorted(held.items())
-    )
     return Commits(
         committed=sum(part.next for part in parts),
         waiting=sum(part.end - part.next for part in parts),

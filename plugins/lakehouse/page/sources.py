@@ -13,6 +13,8 @@ from lakehouse.page import figures
 from lakehouse.page.cache import Group
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from lakehouse.hooks.lakehouse import LakehouseHook
 
 TIMEOUT_SECONDS = 5.0
@@ -70,8 +72,9 @@ def _consumed(settings: Settings, group: str) -> dict[int, int]:
     from confluent_kafka.admin import AdminClient
 
     from clicklake.errors import NotReadyError
+    from clicklake.offsets import client_options
 
-    client = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+    client = AdminClient(client_options(settings))
     try:
         asked = client.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_SECONDS
@@ -103,25 +106,12 @@ def _size(location: str) -> int:
 
 
 @cache
-def _s3() -> Any:
-    import boto3
-    from botocore.config import Config
+def _s3() -> S3Client:
+    from clicklake.stack import s3
 
     hook = _hook()
     keys = hook.get_connection(hook.catalog_conn_id).extra_dejson
-    return boto3.client(
-        "s3",
-        endpoint_url=hook.settings.s3_url,
-        region_name=hook.settings.s3_region,
-        aws_access_key_id=keys["s3_access_key"],
-        aws_secret_access_key=keys["s3_secret_key"],
-        config=Config(
-            connect_timeout=TIMEOUT_SECONDS,
-            read_timeout=TIMEOUT_SECONDS,
-            retries={"max_attempts": 1},
-            s3={"addressing_style": "path"},
-        ),
-    )
+    return s3.connect(hook.settings, keys["s3_access_key"], keys["s3_secret_key"], attempts=2)
 
 
 def _dags() -> figures.Dags:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from clicklake import trino_client
 from clicklake.errors import LakeError
 from clicklake.settings import Settings
 from clicklake.tables import DATA_QUALITY
-from clicklake.trino_client import identifier, literal
 from lakehouse.quality.checks import Check, Scope, Severity
 
 MESSAGE_CHARS = 1000
@@ -68,11 +68,9 @@ def expected(low: float | None, high: float | None) -> str:
 
 def insert(settings: Settings, findings: Sequence[Finding], run_id: str, checked_at: datetime) -> str:
     """The statement that records them all in one commit."""
-    names = DATA_QUALITY.column_names
     common = {"run_id": run_id, "checked_at": checked_at}
     rows = (dataclasses.asdict(finding) | common for finding in findings)
-    values = ",\n".join(f"({', '.join(literal(row[name]) for name in names)})" for row in rows)
-    return f"INSERT INTO {identifier(settings, DATA_QUALITY.name)} ({', '.join(names)}) VALUES {values}"
+    return trino_client.insert(settings, DATA_QUALITY, rows)
 
 
 def failed(findings: Iterable[Finding], severity: Severity) -> list[str]:

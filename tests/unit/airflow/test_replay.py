@@ -15,7 +15,7 @@ from lakehouse.replay_sql import MARKER, Choice, Span
 from clicklake import events
 from clicklake.events import CORRECTABLE, Reason
 from clicklake.settings import Settings
-from clicklake.trino_client import QueryError
+from clicklake.trino_client import QueryError, literal
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SETTINGS = Settings()
@@ -215,5 +215,5 @@ def test_patterns_and_names_are_the_contracts() -> None:
 
 
 def test_literals_cannot_be_left() -> None:
-    assert replay_sql.text("it's") == "'it''s'"
+    assert literal("it's") == "'it''s'"
     assert Span(NOW, NOW).holds("ingested_at").count("TIMESTAMP '2026-11-25 12:00:00.000000 UTC'") == 2

@@ -27,6 +27,7 @@ from lakehouse.watch import (
 )
 from lakehouse.watch_look import Watcher, insert
 
+import clicklake.freshness
 from clicklake.errors import NotReadyError
 from clicklake.freshness import Freshness
 from clicklake.offsets import Retained
@@ -309,8 +310,9 @@ def lake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "before": {0: 89, 1: 60},
         "received": {90: NOW - timedelta(seconds=45)},
     }
-    monkeypatch.setattr(watch_look, "retained", lambda _: made["held"])
-    monkeypatch.setattr(watch_look, "last_committed", lambda _, __, when=None: made["before" if when else "now"])
+    monkeypatch.setattr(clicklake.freshness, "retained", lambda _: made["held"])
+    for module in (clicklake.freshness, watch_look):
+        monkeypatch.setattr(module, "last_committed", lambda _, __, when=None: made["before" if when else "now"])
     monkeypatch.setattr(
         watch_look,
         "received_at",
