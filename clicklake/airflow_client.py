@@ -107,7 +107,7 @@ class AirflowClient:
 
     def page(self, run: DagRun) -> str:
         """Where a person looks at the run."""
-        return f"{self.settings.airflow_url}/dags/{run.dag_id}/runs/{run.run_id}"
+        return f"{self.settings.public_url('airflow')}/dags/{run.dag_id}/runs/{run.run_id}"
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call of the API below /api/v2, its answer as JSON; DagError with Airflow's words when it refuses."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -93,6 +94,8 @@ class Audit:
     freshness: Freshness | None
     """None when nothing was committed of late."""
     took_seconds: float
+    unfinished: int = 0
+    """Of the repeated rows, those that a replay has yet to take out of the rejected."""
 
     @property
     def exact(self) -> bool:
@@ -113,6 +116,11 @@ class Audit:
     def repeated(self) -> int:
         """Rows beyond the first of the same offset."""
         return sum(partition.repeated for partition in self.partitions)
+
+    @property
+    def doubled(self) -> int:
+        """Rows that the stream has written again: all repeated ones but those of a replay that is not finished."""
+        return self.repeated - self.unfinished
 
     @property
     def lag(self) -> int:
@@ -158,27 +166,38 @@ class Bucket:
 def audit(settings: Settings) -> Audit:
     """Compare the topic with the tables; AuditError or NotReadyError when that cannot be done."""
     started = time.monotonic()
-    checkpoint_id, partitions = _look(settings)
+    checkpoint_id, partitions, newest = _look(settings)
     if any(part.repeated for part in partitions):
-        _await_replay(settings)
-        checkpoint_id, partitions = _look(settings)
+        await_replay(settings, partial(rows, settings), REPLAY_SECONDS)
+        checkpoint_id, partitions, newest = _look(settings)
+    unfinished = _unfinished(settings, newest) if any(part.repeated for part in partitions) else 0
     fresh = freshness(settings)
-    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, round(time.monotonic() - started, 3))
+    took_seconds = round(time.monotonic() - started, 3)
+    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, took_seconds, unfinished)
 
 
-def _look(settings: Settings) -> tuple[int | None, tuple[PartitionAudit, ...]]:
-    """The newest checkpoint that was looked at, and what was found of each partition."""
+def await_replay(settings: Settings, run: Callable[[str], list[tuple[Any, ...]]], seconds: float) -> None:
+    """Wait until no replayed record is left among the rejected, or for so long; `run` gives a statement's rows."""
+    replayed, rejected = identifier(settings, REPLAYED.name), identifier(settings, REJECTED.name)
+    left = f"SELECT count(*) FROM {replayed} JOIN {rejected} USING (kafka_partition, kafka_offset)"
+    deadline = time.monotonic() + seconds
+    while run(left) != [(0,)] and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def _look(settings: Settings) -> tuple[int | None, tuple[PartitionAudit, ...], States]:
+    """The newest checkpoint that was looked at, what was found of each partition, and the states repeats are of."""
     lines = _lines(settings)
     newest = {name: line[0] if line else None for name, line in lines.items()}
     # Read after the snapshots are chosen, so that no committed offset can lie beyond Kafka's end.
     kafka = retained(settings)
     now = _measure(settings, kafka, _source(settings, newest))
     if not any(part.missing for part in now):
-        return _newest(lines), _with_repeats(settings, now, now, newest)
+        return _newest(lines), _with_repeats(settings, now, now, newest), newest
     checkpoint_id, states = _settled(lines)
     source = _source(settings, newest, None if states == newest else _ends(settings, states))
     then = _with_missing(settings, _measure(settings, kafka, source), source)
-    return checkpoint_id, _with_repeats(settings, then, now, newest)
+    return checkpoint_id, _with_repeats(settings, then, now, newest), newest
 
 
 def _lines(settings: Settings) -> dict[str, tuple[Snapshot, ...]]:
@@ -191,13 +210,15 @@ def _lines(settings: Settings) -> dict[str, tuple[Snapshot, ...]]:
         clickstream = again
 
 
-def _await_replay(settings: Settings) -> None:
-    """Wait until no replayed record is left among the rejected, for as long as a replay in progress may take."""
-    replayed, rejected = identifier(settings, REPLAYED.name), identifier(settings, REJECTED.name)
-    left = f"SELECT count(*) FROM {replayed} JOIN {rejected} USING (kafka_partition, kafka_offset)"
-    deadline = time.monotonic() + REPLAY_SECONDS
-    while rows(settings, left) != [(0,)] and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+def _unfinished(settings: Settings, states: States) -> int:
+    """How many replayed offsets both tables hold in these states.
+
+    What is replayed is asked for as it is now: nothing leaves that table, and offsets come into it before they move.
+    """
+    if not all(states.values()):
+        return 0
+    ((count,),) = rows(settings, _moving(settings, states))
+    return int(count)
 
 
 def compare(kafka: Mapping[int, Retained], counted: Mapping[int, Counted]) -> tuple[PartitionAudit, ...]:
@@ -427,6 +448,18 @@ def _repeats(source: str) -> str:
         """
 
 
+def _moving(settings: Settings, states: States) -> str:
+    clickstream, rejected = (_source(settings, {name: states[name]}) for name in (CLICKSTREAM.name, REJECTED.name))
+    return f"""
+        SELECT count(*) FROM (
+            SELECT DISTINCT kafka_partition, kafka_offset
+            FROM ({clickstream})
+            JOIN ({rejected}) USING (kafka_partition, kafka_offset)
+            JOIN {identifier(settings, REPLAYED.name)} USING (kafka_partition, kafka_offset)
+        )
+        """
+
+
 def _cells(part: PartitionAudit) -> tuple[int, ...]:
     return part.partition, part.first, part.next, part.end, part.rows, part.missing, part.repeated, part.lag
 
@@ -438,6 +471,8 @@ def _sentences(audit: Audit) -> Iterator[str]:
             if ranges:
                 more = ", ..." if len(ranges) == RANGES_SHOWN else ""
                 yield f"partition {part.partition} {name}: {', '.join(map(str, ranges))}{more}"
+    if audit.unfinished:
+        yield f"{audit.unfinished} of the repeated rows are of a replay that is not finished; the next one finishes it"
     fresh = audit.freshness
     if fresh is not None:
         yield (

@@ -21,6 +21,10 @@ class NotReadyError(LakeError):
     """A service that does not answer, or not yet as it must."""
 
 
+class HeldError(NotReadyError):
+    """A lock that another process does not let go of."""
+
+
 class WriterExistsError(LakeError):
     """A second copy of the stream was asked for while one may be writing."""
 
@@ -43,3 +47,7 @@ class InputError(LakeError):
 
 class AuditError(LakeError):
     """The audit could not be made (not: it found something)."""
+
+
+class DashboardError(LakeError):
+    """Something Superset refuses: assets it cannot import, a role it cannot give, a chart that does not answer."""

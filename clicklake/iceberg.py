@@ -1,15 +1,16 @@
-"""The Iceberg tables through the catalog: making them, and reading what Flink says it committed.
+"""The Iceberg tables through the catalog: making them, giving them new columns, and what Flink says it committed.
 
 Imports PyIceberg, which takes a second: import this module where it is used.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
@@ -20,12 +21,17 @@ from pyiceberg.types import NestedField
 from sqlalchemy.exc import IntegrityError
 
 from clicklake.catalog import pyiceberg_properties
-from clicklake.errors import LakeError
+from clicklake.errors import LakeError, NotReadyError
+from clicklake.evolution import Found, advice, difference
 from clicklake.settings import Settings
 from clicklake.tables import CLICKSTREAM, PROPERTIES, REJECTED, STREAM_TABLES, TABLES, Table
 
 JOB_ID = "flink.job-id"
 CHECKPOINT_ID = "flink.max-committed-checkpoint-id"
+ALTER_TRIES = 10
+"""How often a table is altered that another commit changes meanwhile, one that the stream makes every few seconds."""
+
+_log = logging.getLogger("lake.iceberg")
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,10 @@ def connect(settings: Settings, secrets: Mapping[str, str]) -> Catalog:
 
 
 def ensure_tables(settings: Settings, secrets: Mapping[str, str]) -> None:
-    """Make the namespace and the tables that are not there yet; a table that cannot take the stream's rows is an error.
+    """Make the namespace, the tables and the columns that are not there yet.
 
-    Nothing is ever altered or dropped, and two runs at once end with the same tables.
+    A table that cannot take the stream's rows even then is an error. Nothing is ever dropped, no column that is there
+    is changed, and two runs at once end with the same tables.
     """
     catalog = connect(settings, secrets)
     ensure_namespace(catalog, settings.database)
@@ -66,7 +73,7 @@ def ensure_namespace(catalog: Catalog, namespace: str) -> None:
 
 
 def ensure_table(catalog: Catalog, namespace: str, table: Table) -> None:
-    """Make the table unless it exists; LakeError when it exists with columns the stream cannot write."""
+    """Make the table unless it exists, and add the columns it lacks; LakeError when the stream cannot write it."""
     identifier = (namespace, table.name)
     try:
         # Looking first: PyIceberg's create writes a metadata file to S3 before it finds the table is there.
@@ -76,7 +83,40 @@ def ensure_table(catalog: Catalog, namespace: str, table: Table) -> None:
         existing = catalog.create_table_if_not_exists(
             identifier, schema(table), partition_spec=spec, sort_order=order, properties=properties(table)
         )
-    _check(existing.schema(), namespace, table)
+    for _ in range(ALTER_TRIES):
+        try:
+            return _add_missing(existing, namespace, table)
+        except CommitFailedException:
+            existing = catalog.load_table(identifier)
+    raise NotReadyError(
+        f"the table {namespace}.{table.name} could not be given its new columns: it was changed {ALTER_TRIES} times "
+        f"meanwhile. Try again"
+    )
+
+
+def _add_missing(existing: IcebergTable, namespace: str, table: Table) -> None:
+    """One commit, so that no reader sees some of the columns, or sees them elsewhere than the contract has them."""
+    change = difference(table, found(existing.schema()))
+    if change.faults:
+        raise LakeError(advice(namespace, table, change.faults))
+    if not change.missing:
+        return
+    names, wanted = table.column_names, schema(table)
+    with existing.update_schema() as update:
+        for column in change.missing:
+            update.add_column(column.name, wanted.find_type(column.name), doc=column.meaning)
+            place = names.index(column.name)
+            if place:
+                update.move_after(column.name, names[place - 1])
+            else:
+                update.move_first(column.name)
+    added = ", ".join(column.name for column in change.missing)
+    _log.info("added to the table %s.%s: %s", namespace, table.name, added)
+
+
+def found(existing: Schema) -> list[Found]:
+    """The columns of a table, in its order."""
+    return [Found(field.name, str(field.field_type), field.required) for field in existing.fields]
 
 
 def schema(table: Table) -> Schema:
@@ -147,27 +187,3 @@ def _commit(snapshot: Snapshot) -> Commit | None:
     if JOB_ID not in told or CHECKPOINT_ID not in told:
         return None
     return Commit(told[JOB_ID], int(told[CHECKPOINT_ID]), snapshot.snapshot_id, snapshot.timestamp_ms)
-
-
-def _check(existing: Schema, namespace: str, table: Table) -> None:
-    found = {field.name: field for field in existing.fields}
-    wrong = [
-        text for column in table.columns if (text := _difference(found, column.name, column.type, column.required))
-    ]
-    unknown = [name for name, field in found.items() if field.required and name not in table.column_names]
-    wrong += [f"{name} is required there but the stream does not write it" for name in unknown]
-    if wrong:
-        raise LakeError(
-            f"the table {namespace}.{table.name} is not as this version writes it: {'; '.join(wrong)}. "
-            f"Alter the table, or set LAKE_DATABASE to a namespace of its own"
-        )
-
-
-def _difference(found: Mapping[str, NestedField], name: str, type_: str, required: bool) -> str:
-    if name not in found:
-        return f"column {name} ({type_}) is missing"
-    if str(found[name].field_type) != type_:
-        return f"column {name} is {found[name].field_type}, not {type_}"
-    if found[name].required and not required:
-        return f"column {name} is required there but may be null"
-    return ""

@@ -45,6 +45,7 @@ class Settings:
     java_home: Path | None = _setting(None, "a Java 21+ to use instead of the one that is installed with the stack")
     port_offset: int = _setting(0, "added to every port, so that two stacks live side by side", least=0, most=40000)
     bind_host: str = _setting("127.0.0.1", "address every service listens on")
+    public_host: str = _setting("127.0.0.1", "host by which a browser reaches the stack's pages")
 
     kafka_host: str = _setting("127.0.0.1", "host of the Kafka broker")
     kafka_port: int = _port(9092, "Kafka broker")
@@ -52,6 +53,9 @@ class Settings:
     kafka_topic: str = _setting("clickstream", "topic of the events")
     kafka_partitions: int = _setting(4, "partitions of the topic when it is made", least=1, most=1000)
     kafka_retention_hours: int = _setting(168, "hours Kafka keeps a record", least=1)
+    kafka_console_host: str = _setting("127.0.0.1", "host of Kafka's console")
+    kafka_console_port: int = _port(9021, "Kafka's console in the browser")
+    kafka_console_writes: str = _setting("no", "whether the console may change topics", choices=("no", "yes"))
 
     postgres_host: str = _setting("127.0.0.1", "host of PostgreSQL")
     postgres_port: int = _port(15432, "PostgreSQL")
@@ -77,6 +81,7 @@ class Settings:
 
     flink_host: str = _setting("127.0.0.1", "host of the Flink JobManager")
     flink_port: int = _port(18081, "Flink REST API and web UI")
+    flink_taskmanager_host: str = _setting("127.0.0.1", "host of the Flink TaskManager; empty: its machine's own name")
     flink_rpc_port: int = _port(16123, "Flink JobManager RPC")
     flink_blob_port: int = _port(16124, "Flink JobManager blob server")
     flink_taskmanager_rpc_port: int = _port(16125, "Flink TaskManager RPC")
@@ -98,6 +103,7 @@ class Settings:
 
     trino_host: str = _setting("127.0.0.1", "host of Trino")
     trino_port: int = _port(8080, "Trino")
+    trino_user: str = _setting("trino", "who you are to Trino, with all rights")
     trino_query_seconds: int = _setting(0, "Trino ends a statement of this stack's after so long; 0: never", least=0)
     trino_heap_mb: int = _setting(1280, "heap of Trino, MiB", least=768)
 
@@ -106,10 +112,16 @@ class Settings:
     submit_with: str = _setting(
         "process", "how Airflow runs the client that submits the stream", choices=("process", "docker")
     )
-    submit_image: str = _setting("clicklake", "its image, when submit_with is docker")
-    submit_network: str = _setting("clicklake", "its network, when submit_with is docker")
-    submit_volume: str = _setting("clicklake-home", "volume of the home, when submit_with is docker")
+    submit_docker_url: str = _setting("unix:///var/run/docker.sock", "Docker's API, when submit_with is docker")
+    submit_image: str = _setting("clicklake-flink", "its image, when submit_with is docker")
+    submit_project: str = _setting(
+        "clicklake", "Compose project whose network and volumes it gets, when submit_with is docker"
+    )
     airflow_parallelism: int = _setting(4, "tasks Airflow runs at once", least=1)
+
+    superset_host: str = _setting("127.0.0.1", "host of Superset")
+    superset_port: int = _port(8088, "Superset")
+    superset_redis_url: str = _setting("", "URL of a Redis for Superset's caches; empty: its database and its folder")
 
     produce_rate: float = _setting(200.0, "events a second the producer service sends")
     restarts_per_hour: int = _setting(5, "how often an hour the watch starts a stream that died", least=0)
@@ -139,10 +151,19 @@ class Settings:
         values = {PREFIX + f.name.upper(): getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: "" if value is None else str(value) for name, value in values.items()}
 
+    def public_url(self, service: str) -> str:
+        """The URL of a service's pages, for a browser."""
+        return f"http://{self.public_host}:{self.port(service)}"
+
     @property
     def kafka_bootstrap(self) -> str:
         """host:port of the broker."""
         return f"{self.kafka_host}:{self.port('kafka')}"
+
+    @property
+    def kafka_console_url(self) -> str:
+        """URL of Kafka's console."""
+        return f"http://{self.kafka_console_host}:{self.port('kafka_console')}"
 
     @property
     def s3_url(self) -> str:
@@ -158,6 +179,11 @@ class Settings:
     def airflow_url(self) -> str:
         """URL of Airflow's UI and REST API."""
         return f"http://{self.airflow_host}:{self.port('airflow')}"
+
+    @property
+    def superset_url(self) -> str:
+        """URL of Superset."""
+        return f"http://{self.superset_host}:{self.port('superset')}"
 
     @property
     def trino_url(self) -> str:

@@ -15,7 +15,6 @@ from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import Settings
 from clicklake.tables import Table
 
-USER = "trino"
 CATALOG = "iceberg"
 """Trino's name for the catalog: in the URI that dashboards use, whatever `catalog_name` is."""
 
@@ -32,23 +31,22 @@ class Result:
     rows: list[tuple[Any, ...]]
 
 
-def query(settings: Settings, statement: str, *, user: str = USER, session: Mapping[str, str] | None = None) -> Result:
+def query(settings: Settings, statement: str, *, session: Mapping[str, str] | None = None) -> Result:
     """Run one statement to its end; names without a schema are those of the lake's own namespace.
 
-    `session` holds session properties of Trino's, such as {"iceberg.expire_snapshots_min_retention": "0s"}.
+    Trino is asked as `settings.trino_user`. `session` holds session properties of Trino's, such as
+    {"iceberg.expire_snapshots_min_retention": "0s"}.
     """
-    with _errors(settings), closing(_connect(settings, user, session or {})) as connection:
+    with _errors(settings), closing(_connect(settings, session or {})) as connection:
         cursor = connection.cursor()
         cursor.execute(statement)
         rows = [tuple(row) for row in cursor.fetchall()]
         return Result(tuple(column.name for column in cursor.description or ()), rows)
 
 
-def rows(
-    settings: Settings, statement: str, *, user: str = USER, session: Mapping[str, str] | None = None
-) -> list[tuple[Any, ...]]:
+def rows(settings: Settings, statement: str, *, session: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
     """The rows of one statement."""
-    return query(settings, statement, user=user, session=session).rows
+    return query(settings, statement, session=session).rows
 
 
 def identifier(settings: Settings, table: str) -> str:
@@ -78,11 +76,11 @@ def insert(settings: Settings, table: Table, rows: Iterable[Mapping[str, Any]]) 
     return f"INSERT INTO {identifier(settings, table.name)} ({', '.join(names)}) VALUES {values}"
 
 
-def _connect(settings: Settings, user: str, session: Mapping[str, str]) -> trino.dbapi.Connection:
+def _connect(settings: Settings, session: Mapping[str, str]) -> trino.dbapi.Connection:
     return trino.dbapi.Connection(
         host=settings.trino_host,
         port=settings.port("trino"),
-        user=user,
+        user=settings.trino_user,
         catalog=CATALOG,
         schema=settings.database,
         source="clicklake",

@@ -1,6 +1,7 @@
-"""Versions of the stream: its SQL and Python as one archive, kept under the archive's own sha256.
+"""Versions of the stream: its SQL and Python and the contract as one archive, kept under the archive's own sha256.
 
-Each submission stores what it submits, so that an upgrade can go back to exactly what ran.
+Each submission stores what it submits, so that an upgrade can go back to exactly what ran, whatever the deployment's
+files say by then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from clicklake.errors import NotReadyError, VersionError
-from clicklake.settings import Settings
+from clicklake.settings import ROOT, Settings
 from clicklake.stack import s3
 
 PARAMETER = "clicklake.version"
@@ -21,10 +22,21 @@ SUFFIXES = (".py", ".sql")
 SUBMITTER = "submit.py"
 """What submits is no part of what is submitted."""
 ENTRY = "job.py"
+CONTRACT = Path("contract")
+"""Where an archive has the modules of `clicklake` that say what an event and a table are."""
+CONTRACT_MODULES = ("events.py", "tables.py")
+_OVERLAY = """from pkgutil import extend_path
+
+__path__ = extend_path(__path__, __name__)
+"""
+"""Makes a package of the contract alone that has the deployment's `clicklake` behind it for all other modules."""
 
 
 def pack(folder: Path) -> bytes:
-    """The job in a folder as a zip, the same bytes for the same files; VersionError when there is no job in it."""
+    """The job in a folder as a zip, with the deployment's contract: the same bytes for the same files.
+
+    VersionError when there is no job in the folder.
+    """
     if not (folder / ENTRY).is_file():
         raise VersionError(f"{folder} holds no {ENTRY}: name a folder made like flink/ of the deployment")
     packed = io.BytesIO()
@@ -32,6 +44,8 @@ def pack(folder: Path) -> bytes:
         for path in sorted(folder.rglob("*")):
             if path.suffix in SUFFIXES and path.is_file() and path.relative_to(folder) != Path(SUBMITTER):
                 archive.writestr(_entry(path.relative_to(folder)), path.read_bytes())
+        for module in CONTRACT_MODULES:
+            archive.writestr(_entry(CONTRACT / module), (ROOT / "clicklake" / module).read_bytes())
     return packed.getvalue()
 
 
@@ -47,9 +61,16 @@ def name(archive: bytes) -> str:
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """Lay the job out in a folder."""
+    """Lay the packages `flink`, the job, and `clicklake`, the contract it was written for, out in a folder.
+
+    An archive without a contract is one of an older version; it runs with the deployment's.
+    """
     with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
-        zipped.extractall(folder)
+        zipped.extractall(folder / "flink")
+    contract = folder / "flink" / CONTRACT
+    if contract.is_dir():
+        (contract / "__init__.py").write_text(_OVERLAY, encoding="utf-8")
+        contract.rename(folder / "clicklake")
 
 
 def store(settings: Settings, archive: bytes) -> str:

@@ -32,7 +32,7 @@ def claim() -> None:
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=20),
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(minutes=5)},
     tags=["lakehouse", "stream"],
     doc_md=__doc__,
 )

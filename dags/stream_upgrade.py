@@ -32,7 +32,8 @@ def look() -> dict[str, Any]:
     return upgrade.look(get_current_context())
 
 
-@task
+# Trino may be away for a while, and what cannot be audited is not yet wrong; what is found wrong is not asked again.
+@task(retries=8, retry_delay=timedelta(seconds=20))
 def verify(before: dict[str, Any], job_id: str) -> None:
     """Audit the new version's rows."""
     from lakehouse import upgrade
@@ -45,8 +46,9 @@ def verify(before: dict[str, Any], job_id: str) -> None:
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(minutes=40),
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    # Beyond what all tasks may take: a run that is timed out skips what is left of it, the way back too.
+    dagrun_timeout=timedelta(hours=3),
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(minutes=6)},
     params={
         "source": Param("flink", "Folder of the new version, made like flink/", type="string", minLength=1),
         "version": Param("", "Name of a version that ran before, instead of a folder", type="string"),

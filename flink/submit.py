@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
 import os
 import subprocess
@@ -21,10 +20,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from clicklake import restore, versions
-from clicklake.errors import LakeError, RestoreError, VersionError, WriterExistsError
+from clicklake.errors import HeldError, LakeError, NotReadyError, RestoreError, VersionError, WriterExistsError
 from clicklake.restore import Checkpoint
 from clicklake.settings import ROOT, Settings
 from clicklake.stack import flink, home, s3
+from clicklake.stack.locks import exclusive
 from clicklake.stack.secrets import load, of_role
 from flink.job import NAME
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LIVE_STATES = frozenset({"INITIALIZING", "CREATED", "RUNNING", "FAILING", "RESTARTING", "CANCELLING", "SUSPENDED"})
 SAVEPOINTS_READ = 20
 """Newest savepoints that are looked into for where to go on; older ones lie behind what is committed."""
+LOCK_SECONDS = 60
+"""For so long another submission of this home is waited for: of a task that was killed while its client went on."""
 EXIT_FAILED, EXIT_REFUSED, EXIT_ID_USED = 1, 3, 4
 """How the command ends: worth another try; refused, whenever it is tried again; refused for its job id alone."""
 
@@ -76,38 +78,42 @@ def state(settings: Settings, job_id: str) -> str:
 
 
 @contextmanager
-def sole_writer(settings: Settings) -> Iterator[None]:
-    """Hold the right to start the stream of this home; WriterExistsError when another process does."""
+def sole_writer(settings: Settings, wait_seconds: float = LOCK_SECONDS) -> Iterator[int]:
+    """Hold the right to start the stream of this home; NotReadyError when another process does not let go of it.
+
+    Gives the lock's file descriptor: what submits inherits it, and holds the lock on if this process is killed.
+    """
     path = home.folder(settings, "run") / "stream.lock"
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise WriterExistsError(
-                f"the stream of {settings.home} is being submitted by process {lock.read().strip() or '?'}; "
-                f"a second one would write every event twice. See {settings.flink_url}"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+    try:
+        with exclusive(path, patience_seconds=wait_seconds) as lock:
+            path.write_text(str(os.getpid()), encoding="utf-8")
+            yield lock
+    except HeldError:
+        raise NotReadyError(
+            f"the stream of {settings.home} is being submitted by process {path.read_text('utf-8').strip() or '?'}; a "
+            f"second one would write every event twice. Try again when it has ended; see {settings.flink_url}"
+        ) from None
 
 
-def restore_point(settings: Settings, secrets: Mapping[str, str], request: Request) -> Checkpoint | None:
+def restore_point(settings: Settings, commits: Mapping[str, Commit | None], request: Request) -> Checkpoint | None:
     """What to start from, None for a fresh start; RestoreError when none of it is safe."""
-    from clicklake.iceberg import committed
-
-    commits = committed(settings, secrets)
-    if request.savepoint and _undone(request.instead_of, commits.values()):
+    undone = _undone(request.instead_of, commits)
+    if request.savepoint and undone:
         return restore.check(_find(settings, request.savepoint), commits)
     storage = f"{settings.flink_checkpoint_storage} and {settings.flink_savepoint_storage}"
-    return restore.choose([*_checkpoints(settings), *_savepoints(settings)], commits, storage)
+    kept = [*_checkpoints(settings), *_savepoints(settings)]
+    if request.instead_of and undone:
+        try:
+            return restore.choose((one for one in kept if one.job_id != request.instead_of), commits, storage)
+        except RestoreError:
+            # The replaced job may have claimed, and deleted, what it started from: its own then hold the same and more.
+            _log.warning("nothing from before job %s is kept: its own checkpoints are taken", request.instead_of)
+    return restore.choose(kept, commits, storage)
 
 
-def _undone(job_id: str, commits: Iterable[Commit | None]) -> bool:
+def _undone(job_id: str, commits: Mapping[str, Commit | None]) -> bool:
     # Rows that the replaced job committed stay: only its own checkpoints know which they are.
-    return not any(commit and commit.job_id == job_id for commit in commits)
+    return not any(commit and commit.job_id == job_id for commit in commits.values())
 
 
 def _find(settings: Settings, path: str) -> Checkpoint:
@@ -201,10 +207,10 @@ def options(settings: Settings, origin: Checkpoint | None, job_id: str, version:
 def submit(settings: Settings, python: Path, request: Request) -> None:
     """Submit the stream with the Python of Flink's environment, unless that very job lives already.
 
-    WriterExistsError when another copy runs, RestoreError when it could not go on exactly where the tables end,
-    VersionError when its source is not to be had.
+    NotReadyError while another process submits, WriterExistsError when another copy runs, RestoreError when it could
+    not go on exactly where the tables end, VersionError when its source is not to be had.
     """
-    with sole_writer(settings):
+    with sole_writer(settings) as lock:
         running = live_jobs(settings)
         if request.job_id in running:
             _log.info("job %s runs already", request.job_id)
@@ -216,24 +222,34 @@ def submit(settings: Settings, python: Path, request: Request) -> None:
             )
         archive = versions.fetch(settings, request.version) if request.version else versions.pack(ROOT / request.source)
         version = versions.store(settings, archive)
-        origin = restore_point(settings, load(settings, of_role("flink")), request)
-        if origin and origin.savepoint and request.instead_of:
-            forget(settings, request.instead_of)
+        origin = _origin(settings, request)
         _log.info("version %s starts %s", version[:12], f"from {origin.path}" if origin else "afresh, in empty tables")
-        _run_client(python, archive, options(settings, origin, request.job_id, version))
+        _run_client(python, archive, options(settings, origin, request.job_id, version), lock)
         _log.info("submitted as job %s", request.job_id)
 
 
-def _run_client(python: Path, archive: bytes, chosen: Mapping[str, str]) -> None:
+def _origin(settings: Settings, request: Request) -> Checkpoint | None:
+    from clicklake.iceberg import committed
+
+    commits = committed(settings, load(settings, of_role("flink")))
+    origin = restore_point(settings, commits, request)
+    replaced = request.instead_of
+    if origin and replaced and origin.job_id != replaced and _undone(replaced, commits):
+        forget(settings, replaced)
+    return origin
+
+
+def _run_client(python: Path, archive: bytes, chosen: Mapping[str, str], lock: int) -> None:
     arguments = [f"-D{name}={value}" for name, value in chosen.items()]
     with tempfile.TemporaryDirectory(prefix="clicklake-version-") as folder:
-        versions.unpack(archive, Path(folder) / "flink")
-        # The archive's own package goes before the deployment's, which gives it all the rest.
+        versions.unpack(archive, Path(folder))
+        # The archive's own packages go before the deployment's, which gives them all the rest.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, str(ROOT)])}
         done = subprocess.run(
             [str(python), "-P", "-m", "flink.job", *arguments],
             cwd=folder,
             env=environment,
+            pass_fds=(lock,),
             check=False,
             capture_output=True,
             text=True,

@@ -4,7 +4,7 @@ DO $$
 DECLARE
     role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['lake_setup', 'lake_flink', 'lake_trino', 'lake_reader', 'lake_airflow'] LOOP
+    FOREACH role IN ARRAY ARRAY['lake_setup', 'lake_flink', 'lake_trino', 'lake_reader', 'lake_airflow', 'lake_superset'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', role);
         END IF;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
@@ -10,8 +12,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--port-offset", type=int, default=1000, help="LAKE_PORT_OFFSET of the stack that the tests bring up"
     )
+    parser.addoption("--compose", action="store_true", help="test the stack in containers instead; needs Docker")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the markers."""
     config.addinivalue_line("markers", "last: puts another stack in place of the shared one, so comes last")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The containers' tests run when they are asked for, and then nothing else does."""
+    if collection_path.parent != Path(__file__).parent or not collection_path.is_dir():
+        return None
+    return (collection_path.name == "compose") != config.getoption("--compose") or None

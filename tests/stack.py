@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from clicklake.offsets import retained
 from clicklake.settings import PREFIX, ROOT, Settings
 from clicklake.stack import processes
 from tests.oracle import Given
+from tests.waiting import wait_for
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ KEPT = ("LAKE_CACHE", "LAKE_JAVA_HOME")
 UP_SECONDS = 900
 COMMAND_SECONDS = 180
 POLL_SECONDS = 0.5
+NOT_YET = (LakeError, httpx.HTTPError)
+"""What a stack says while something is on its way."""
 
 
 class Stack:
@@ -45,12 +47,19 @@ class Stack:
         self.env = {**inherited, **own, **settings}
         self.settings = Settings.from_env(self.env, env_file=Path("/nonexistent"))
         self.home = home
+        self.root = ROOT
+        """The project's files that it runs."""
 
     def lake(
-        self, *arguments: str, check: bool = True, seconds: float = COMMAND_SECONDS, stdin: bytes | None = None
+        self,
+        *arguments: str,
+        check: bool = True,
+        seconds: float = COMMAND_SECONDS,
+        stdin: bytes | None = None,
+        root: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; with `check`, an exit code other than 0 fails the test with all it said."""
-        command = [str(ROOT / "lake"), *arguments]
+        command = [str((root or self.root) / "lake"), *arguments]
         done = subprocess.run(
             command, env=self.env, cwd="/", input=stdin, capture_output=True, timeout=seconds, check=False
         )
@@ -113,23 +122,27 @@ class Stack:
         self.wait_for(f"{name} with pid {pid} is gone", lambda: not alive(pid), 10)
         return pid
 
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """A service is gone, and stays so, for as long as the context lasts."""
+        from clicklake.stack.registry import default
+        from clicklake.stack.supervisor import Supervisor
+
+        registry = default()
+        supervisor = Supervisor(self.settings, registry.all)
+        supervisor.stop([registry.find(name)])
+        try:
+            yield
+        finally:
+            supervisor.start(name)
+
     def processes(self) -> list[psutil.Process]:
         """Every process of this stack."""
         return processes.of_home(self.home)
 
     def wait_for(self, what: str, condition: Callable[[], T], seconds: float) -> T:
         """Wait until the condition gives something true, and return that; a LakeError means not yet."""
-        deadline, reason = time.monotonic() + seconds, ""
-        while True:
-            try:
-                if found := condition():
-                    return found
-                reason = f"last seen: {found!r}"
-            except (LakeError, httpx.HTTPError) as error:
-                reason = str(error)
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds:.0f} s: {what}; {reason}")
-            time.sleep(POLL_SECONDS)
+        return wait_for(what, condition, seconds, not_yet=NOT_YET, poll_seconds=POLL_SECONDS)
 
     def audit(self) -> dict[str, Any]:
         """`audit --json`, exact or not."""

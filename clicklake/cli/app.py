@@ -36,6 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+dashboards = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(dashboards, name="dashboards", help="Superset's dashboards as files.")
 
 
 @cache
@@ -112,6 +114,17 @@ def audit(json: Json = False) -> None:
     raise typer.Exit(show_audit(settings(), as_json=json))
 
 
+@dashboards.command("export")
+def export_dashboards(
+    prune: Annotated[bool, typer.Option("--prune", help="Remove files whose object Superset no longer has.")] = False,
+    json: Json = False,
+) -> None:
+    """Write what has been changed in Superset back to superset/assets."""
+    from clicklake.cli.dashboards import export
+
+    export(settings(), prune=prune, as_json=json)
+
+
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
 def produce(context: typer.Context) -> None:
     """Send events to Kafka; `produce --help` shows how many and which."""
@@ -126,6 +139,14 @@ def airflow(context: typer.Context) -> None:
     from clicklake.stack.run import main
 
     main(["airflow", *context.args])
+
+
+@app.command()
+def kafka() -> None:
+    """Look at topics, groups and records in Kafka's console, in this terminal."""
+    from clicklake.stack.run import main
+
+    main(["kafka_cli"])
 
 
 @app.command()

@@ -14,13 +14,14 @@ from clicklake.catalog import postgres_user
 from clicklake.errors import NotReadyError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import write
-from clicklake.stack.secrets import AIRFLOW, load, of_role
+from clicklake.stack.secrets import AIRFLOW, SUPERSET_AIRFLOW_PASSWORD, load, of_role
 from clicklake.stack.service import Configure, Context, Service
+from clicklake.stack.trino import AIRFLOW as TRINO_USER
 
 DATABASE = ROLE = "airflow"
 USERS = {"admin": "admin", "viewer": "viewer"}
 """Name and role of Airflow's users; each has a password among the secrets."""
-SECRETS = (*AIRFLOW, *of_role("reader"))
+SECRETS = (*AIRFLOW, *of_role("reader"), SUPERSET_AIRFLOW_PASSWORD)
 PYTHON = "CLICKLAKE_PYTHON"
 """Tells Airflow's tasks the Python that runs the command line, and so the stack's clients."""
 PROBE_SECONDS = 5
@@ -98,7 +99,7 @@ def _options(context: Context) -> dict[str, str]:
         "database.sql_alchemy_pool_size": "3",
         "api.host": settings.bind_host,
         "api.port": str(settings.port("airflow")),
-        "api.base_url": settings.airflow_url,
+        "api.base_url": settings.public_url("airflow"),
         "api.workers": "1",
         "api.secret_key": secrets["airflow_api_secret_key"],
         "api_auth.jwt_secret": secrets["airflow_jwt_secret"],
@@ -131,7 +132,7 @@ def _connections(settings: Settings, context: Context) -> dict[str, dict[str, ob
             "conn_type": "trino",
             "host": settings.trino_host,
             "port": settings.port("trino"),
-            "login": ROLE,
+            "login": TRINO_USER,
             "schema": settings.database,
             "extra": {"catalog": "iceberg"},
         },
@@ -141,6 +142,13 @@ def _connections(settings: Settings, context: Context) -> dict[str, dict[str, ob
             "login": postgres_user("reader"),
             "password": secrets["postgres_reader"],
             "extra": reader,
+        },
+        "lake_superset": {
+            "conn_type": "http",
+            "host": settings.superset_host,
+            "port": settings.port("superset"),
+            "login": ROLE,
+            "password": secrets[SUPERSET_AIRFLOW_PASSWORD],
         },
     }
 
@@ -160,7 +168,7 @@ def health(settings: Settings, part: str) -> None:
 
 def url(settings: Settings) -> str:
     """Airflow's UI."""
-    return settings.airflow_url
+    return settings.public_url("airflow")
 
 
 def password(settings: Settings, user: str) -> str:

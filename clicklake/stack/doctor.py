@@ -20,9 +20,9 @@ from clicklake.stack.environments import PYTHON_RANGES
 from clicklake.stack.install import Needs
 from clicklake.stack.service import Service
 
-DISK_BYTES = 7_000_000_000
+DISK_BYTES = 8_000_000_000
 DISK_INSTALLED_BYTES = 2_000_000_000
-MEMORY_BYTES = 6_000_000_000
+MEMORY_BYTES = 7_000_000_000
 PROBE_ARTIFACT = "org.jspecify:jspecify:1.0.0"
 PROBE_PACKAGE = "typer"
 PROBE_SECONDS = 60

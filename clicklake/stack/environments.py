@@ -23,7 +23,7 @@ from clicklake.stack.locks import exclusive
 
 REQUIREMENTS = ROOT / "requirements"
 STAMP = "complete"
-PYTHON_RANGES = {"flink": ((3, 11), (3, 13))}
+PYTHON_RANGES = {"flink": ((3, 11), (3, 13)), "superset": ((3, 11), (3, 13))}
 """The Pythons a lock can be installed on, from the first to before the second; unnamed locks take any."""
 
 Report = Callable[[str], None]

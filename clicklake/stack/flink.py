@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -52,6 +53,7 @@ def configure(context: Context) -> None:
     values = {
         "bind_host": settings.bind_host,
         "flink_host": settings.flink_host,
+        "taskmanager_host": settings.flink_taskmanager_host or socket.gethostname(),
         "rpc_port": settings.port("flink_rpc"),
         "blob_port": settings.port("flink_blob"),
         "rest_port": settings.port("flink"),
@@ -129,4 +131,4 @@ def get(settings: Settings, path: str) -> dict[str, Any]:
 
 def url(settings: Settings) -> str:
     """Flink's web UI."""
-    return settings.flink_url
+    return settings.public_url("flink")

@@ -1,7 +1,8 @@
-"""`python -m clicklake.stack.run SERVICE [ARGUMENT…]`: this process becomes the service.
+"""`python -m clicklake.stack.run [--at-once] SERVICE [ARGUMENT…]`: this process becomes the service.
 
 The same for a local process and a container: install what is missing, wait for what it depends on, write its
-configuration, and exec its command with an environment that holds nothing else.
+configuration, and exec its command with an environment that holds nothing else. In a container it is Compose that
+waits, and `--at-once` leaves it to it: a container has the secrets to probe itself, and no others.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from clicklake.stack.service import Context, Service
 
 PROBE_SECONDS = 0.5
 ONCE_PACE_SECONDS = 5
+AT_ONCE = "--at-once"
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
 
 _log = logging.getLogger("lake")
 
 
-def run(name: str, settings: Settings, registry: Registry, arguments: Sequence[str] = ()) -> NoReturn:
+def run(
+    name: str, settings: Settings, registry: Registry, arguments: Sequence[str] = (), *, at_once: bool = False
+) -> NoReturn:
     """Become the service; a client's command is given the arguments. LakeError if it cannot be started."""
     service = registry.find(name)
     install.install([service], settings)
-    for other in registry.waited_for(service, settings):
+    for other in () if at_once else registry.waited_for(service, settings):
         _await(other, settings)
     check_ports_free(service.ports, settings)
     context = make_context(service, settings)
@@ -106,10 +110,12 @@ def main(arguments: list[str], registry: Registry | None = None) -> NoReturn:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if not arguments:
-        sys.exit("usage: python -m clicklake.stack.run SERVICE [ARGUMENT…]")
+    at_once = arguments[:1] == [AT_ONCE]
+    name, *more = arguments[at_once:] or [""]
+    if not name:
+        sys.exit(f"usage: python -m clicklake.stack.run [{AT_ONCE}] SERVICE [ARGUMENT…]")
     try:
-        run(arguments[0], Settings.from_env(), registry or default(), arguments[1:])
+        run(name, Settings.from_env(), registry or default(), more, at_once=at_once)
     except (LakeError, OSError) as error:
         _log.error("%s", error)
         sys.exit(1)

@@ -31,7 +31,8 @@ PROBE: Probe = {"Bucket": "flink", "Key": "ready"}
 """A file of the setup's that tells whether the store opens files: it answers a little before it does."""
 VOLUMES_AT_ONCE = "2"
 """How many volume files a bucket gets when it needs one; each takes a share of the free disk."""
-GO_MEMORY_LIMIT = "200MiB"
+GO_MEMORY_LIMIT = "512MiB"
+"""Go collects garbage all the time when what lives is close to this; half an hour of commits takes about 200 MiB."""
 KEYS = tuple(f"s3_{role}_{part}_key" for role in ROLES for part in ("access", "secret"))
 PORTS = ("s3", "s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
 

@@ -39,7 +39,25 @@ AIRFLOW = (
 )
 """Airflow's own database, what it signs and encrypts with, and its users' passwords."""
 
-NAMES = ("postgres_superuser", *(name for role in ROLES for name in of_role(role)), S3_INTERNAL_KEY, *AIRFLOW)
+SUPERSET_AIRFLOW_PASSWORD = "superset_airflow_password"  # noqa: S105
+"""What Airflow logs into Superset with."""
+
+SUPERSET = (
+    "postgres_superset",
+    "superset_secret_key",
+    "superset_admin_password",
+    "superset_viewer_password",
+    SUPERSET_AIRFLOW_PASSWORD,
+)
+"""Superset's own database, what it signs and encrypts with, and its users' passwords."""
+
+NAMES = (
+    "postgres_superuser",
+    *(name for role in ROLES for name in of_role(role)),
+    S3_INTERNAL_KEY,
+    *AIRFLOW,
+    *SUPERSET,
+)
 
 
 def folder(settings: Settings) -> Path:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
+
+_log = logging.getLogger("lake")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,17 @@ def _nothing(_: Context) -> None:
 def module_environment(context: Context) -> dict[str, str]:
     """What a module of the project's own needs: the settings, and where the packages are."""
     return {**context.settings.as_env(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def as_program(work: Callable[[Settings], None]) -> None:
+    """Do the work of a module that is run as a program; a LakeError is one line of its log, and exit code 1."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.Formatter.converter = time.gmtime
+    try:
+        work(Settings.from_env())
+    except LakeError as error:
+        _log.error("%s", error)
+        sys.exit(1)
 
 
 @dataclass(frozen=True)

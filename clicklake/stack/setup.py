@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 from clicklake.catalog import postgres_user
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import Settings
-from clicklake.stack import airflow, kafka, postgres, s3
+from clicklake.stack import airflow, kafka, postgres, s3, superset
 from clicklake.stack.secrets import ROLES, load, of_role
-from clicklake.stack.service import Context, Service, module_environment
+from clicklake.stack.service import Context, Service, as_program, module_environment
 from clicklake.tables import TABLES
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 HOUR_MS = 3_600_000
+DATABASES = {airflow.DATABASE: airflow.ROLE, superset.DATABASE: superset.ROLE}
+"""Databases beside the catalog's, each with the role that owns it and that it lets in alone."""
+POSTGRES_ROLES = (*ROLES, *DATABASES.values())
 KAFKA_WAIT_SECONDS = 30
 
 _log = logging.getLogger("lake.setup")
@@ -112,12 +115,13 @@ def _configure_topic(admin: AdminClient, settings: Settings) -> None:
 
 
 def ensure_roles(settings: Settings, secrets: Mapping[str, str]) -> None:
-    """Make PostgreSQL's roles, and Airflow's database, which lets in nobody else."""
+    """Make PostgreSQL's roles, and the databases that let in nobody but their owner."""
     with postgres.superuser(settings, timeout_seconds=30) as connection:
         postgres.run_file(connection, "roles.sql")
-        for role in (*ROLES, airflow.ROLE):
+        for role in POSTGRES_ROLES:
             postgres.set_password(connection, postgres_user(role), secrets[f"postgres_{role}"])
-        postgres.ensure_database(connection, airflow.DATABASE, owner=postgres_user(airflow.ROLE))
+        for database, role in DATABASES.items():
+            postgres.ensure_database(connection, database, owner=postgres_user(role))
         postgres.run_file(connection, "databases.sql")
 
 
@@ -170,16 +174,11 @@ SERVICE = Service(
     command=command,
     ready=ready,
     environment=module_environment,
-    secrets=("postgres_superuser", *(f"postgres_{role}" for role in (*ROLES, airflow.ROLE)), *of_role("setup")[1:]),
+    secrets=("postgres_superuser", *(f"postgres_{role}" for role in POSTGRES_ROLES), *of_role("setup")[1:]),
     after=("postgres", "s3", "kafka", "rest_catalog"),
     once=True,
 )
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        main(Settings.from_env())
-    except LakeError as error:
-        _log.error("%s", error)
-        sys.exit(1)
+    as_program(main)

@@ -7,10 +7,10 @@ import sys
 import time
 
 from clicklake.airflow_client import AirflowClient, DagError, DagRun
-from clicklake.errors import LakeError, NotReadyError
+from clicklake.errors import NotReadyError
 from clicklake.settings import Settings
 from clicklake.stack import airflow, flink
-from clicklake.stack.service import Context, Service, module_environment
+from clicklake.stack.service import Context, Service, as_program, module_environment
 from flink.submit import live_jobs
 
 DAG = "stream_start"
@@ -91,11 +91,5 @@ SERVICE = Service(
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    logging.Formatter.converter = time.gmtime
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        start(Settings.from_env())
-    except LakeError as error:
-        _log.error("%s", error)
-        sys.exit(1)
+    as_program(start)

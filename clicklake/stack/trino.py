@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import urllib.request
 from http.client import HTTPException
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from clicklake.catalog import trino_properties
-from clicklake.errors import NotReadyError
+from clicklake.errors import NotReadyError, SettingError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import escape, render
 from clicklake.stack.secrets import of_role
 from clicklake.stack.service import Context, Service
+from clicklake.tables import DATA_QUALITY, REJECTED
 
 TEMPLATES = ROOT / "trino"
+AIRFLOW, SUPERSET = "airflow", "superset"
+"""Who Airflow and Superset are to Trino; rules.json says what they may."""
 HEADROOM_SHARE = 0.25
 """Part of the heap that is not counted against queries."""
 PROBE_SECONDS = 3
@@ -39,9 +43,27 @@ def configure(context: Context) -> None:
         "headroom_mb": headroom_mb,
         "query_memory_mb": settings.trino_heap_mb - 2 * headroom_mb,
         "catalog": "\n".join(f"{name}={escape(value)}" for name, value in catalog.items()),
+        "access_control_file": context.config / "access-control.properties",
+        "rules_file": context.config / "rules.json",
+        **_names(settings),
     }
     for template in TEMPLATES.rglob("*.*"):
         render(template, context.config / template.relative_to(TEMPLATES), values)
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    """What the rules of access name, each as a regular expression within JSON."""
+    if settings.trino_user in (AIRFLOW, SUPERSET):
+        raise SettingError(f"LAKE_TRINO_USER must be another than {settings.trino_user!r}, which has fewer rights")
+    names = {
+        "airflow": AIRFLOW,
+        "superset": SUPERSET,
+        "person": settings.trino_user,
+        "database": settings.database,
+        "rejected": REJECTED.name,
+        "quality": DATA_QUALITY.name,
+    }
+    return {name: json.dumps(re.escape(value))[1:-1] for name, value in names.items()}
 
 
 def _plugins(context: Context) -> Path:
@@ -90,7 +112,7 @@ def _get(settings: Settings, path: str) -> dict[str, Any]:
 
 def url(settings: Settings) -> str:
     """Trino's web UI."""
-    return settings.trino_url
+    return settings.public_url("trino")
 
 
 SERVICE = Service(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from clicklake.errors import LakeError
-from clicklake.settings import PREFIX, ROOT, Settings
+from clicklake.settings import ROOT, Settings
 from clicklake.stack.airflow import PYTHON
 from clicklake.stack.processes import MARKER
 from clicklake.stack.run import KEPT_VARIABLES
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.providers.docker.operators.docker import DockerOperator
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.sdk import Context
+    from docker.types import Mount
 
 MODULE = "clicklake.stack.run"
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ ")
@@ -108,17 +109,24 @@ class InContainer:
             self._operator.on_kill()
 
     def operator(self, arguments: Sequence[str], task_id: str) -> DockerOperator:
-        """What runs it; the home's volume brings the secrets, so that none is in the container's definition."""
+        """What runs it; a volume brings the secrets of that client, so that none is in the container's definition."""
         from airflow.providers.docker.operators.docker import DockerOperator
 
         settings = self._settings
         return DockerOperator(
             task_id=f"{task_id}_container",
+            docker_url=settings.submit_docker_url,
             image=settings.submit_image,
-            command=["python", "-P", "-m", MODULE, *arguments],
-            environment={name: value for name, value in settings.as_env().items() if name.startswith(PREFIX)},
-            network_mode=settings.submit_network,
-            mounts=[{"source": settings.submit_volume, "target": str(settings.home), "type": "volume"}],
+            command=list(arguments),
+            environment=settings.as_env(),
+            network_mode=f"{settings.submit_project}_data",
+            mounts=[self._mount(f"secrets-{arguments[0]}", "secrets", read_only=True), self._mount("run", "run")],
             mount_tmp_dir=False,
             auto_remove="force",
         )
+
+    def _mount(self, volume: str, part: str, *, read_only: bool = False) -> Mount:
+        from docker.types import Mount
+
+        name = f"{self._settings.submit_project}_{volume}"
+        return Mount(str(self._settings.home / part), name, type="volume", read_only=read_only)

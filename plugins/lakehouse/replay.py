@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 from clicklake.errors import LakeError
 from clicklake.events import CORRECTABLE, Reason
 from clicklake.settings import ROOT, Settings
+from clicklake.stack import home
+from clicklake.stack.locks import exclusive
 from clicklake.trino_client import QueryError
 from lakehouse import replay_sql as sql
 from lakehouse.replay_sql import Choice, Span
@@ -28,6 +31,7 @@ RULES = ROOT / "dags" / "replay"
 CONFLICTS = ("TRANSACTION_CONFLICT", "ICEBERG_COMMIT_ERROR")
 DELETE_TRIES = 5
 LINGER_SECONDS = 60
+LOCK = "replay.lock"
 POLL_SECONDS = 0.5
 
 Run = Callable[[str], list[tuple[Any, ...]]]
@@ -91,11 +95,12 @@ class Replay:
 
     def replay(self, run_id: str, now: datetime) -> int:
         """Bring to its end what was broken off, then replay; how many records this run has replayed."""
-        finish(self.settings, self.run)
-        self.judge()
-        self.run(sql.decide(self.settings, self.choice, self.rule, self.rule_name, run_id, now))
-        finish(self.settings, self.run)
-        ((replayed,),) = self.run(sql.replayed_by(self.settings, run_id))
+        with alone(self.settings):
+            finish(self.settings, self.run)
+            self.judge()
+            self.run(sql.decide(self.settings, self.choice, self.rule, self.rule_name, run_id, now))
+            finish(self.settings, self.run)
+            ((replayed,),) = self.run(sql.replayed_by(self.settings, run_id))
         return int(replayed)
 
 
@@ -130,6 +135,15 @@ def judgement(outcomes: Mapping[str | None, int]) -> Judgement:
     return Judgement(chosen, chosen - sum(invalid.values()), duplicates, dict(sorted(invalid.items())))
 
 
+def alone(settings: Settings) -> AbstractContextManager[int]:
+    """Be the only process of this home that replays; waits for the end of another, which may do all there is to do.
+
+    A task outlives its worker when that is killed, and then works on beside its own retry.
+    """
+    path = home.folder(settings, "run") / LOCK
+    return exclusive(path, lambda: _log.warning("another process replays, and holds %s: waiting for its end", path))
+
+
 def finish(settings: Settings, run: Run) -> int:
     """Make the moves of all records that are decided upon and still among the rejected; how many they were."""
     end_lingering(run)
@@ -149,7 +163,7 @@ def end_lingering(run: Run) -> None:
     deadline = time.monotonic() + LINGER_SECONDS
     while lingering := [query_id for (query_id,) in run(sql.lingering())]:
         if time.monotonic() > deadline:
-            raise ReplayError(f"Trino does not end {', '.join(lingering)} of an earlier replay; kill it in Trino's UI")
+            raise ReplayError(f"Trino does not end {', '.join(lingering)} of an earlier replay; restart Trino")
         for query_id in lingering:
             _kill(run, query_id)
         time.sleep(POLL_SECONDS)

@@ -167,11 +167,14 @@ def replayed_by(settings: Settings, run_id: str) -> str:
 
 
 def lingering() -> str:
-    """Ids of the statements of a replay that run."""
-    return (
-        "SELECT query_id FROM system.runtime.queries "
-        f"WHERE state NOT IN ('FINISHED', 'FAILED') AND starts_with(query, '{MARKER}')"
-    )
+    """Ids of the statements of a replay that may still commit: one that is killed counts as failed before it stops."""
+    return f"""
+        SELECT query_id FROM system.runtime.queries
+        WHERE starts_with(query, '{MARKER}') AND (state NOT IN ('FINISHED', 'FAILED') OR query_id IN (
+            SELECT query_id FROM system.runtime.tasks
+            WHERE state NOT IN ('FINISHED', 'CANCELED', 'ABORTED', 'FAILED')
+        ))
+        """
 
 
 def kill(query_id: str) -> str:

@@ -26,11 +26,15 @@ def look(context: Context) -> dict[str, Any]:
     running = hook.live()
     if not running:
         raise AirflowFailException("The stream does not run, so there is nothing to upgrade: stream_start starts it")
+    if len(running) > 1:
+        raise AirflowFailException(
+            f"Jobs {' and '.join(job.id for job in running)} both run: cancel all but the oldest"
+        )
     version = hook.version(running[0].id)
     if version and version == asked(context["params"]):
         raise AirflowSkipException(f"Version {version} runs already, as job {running[0].id}")
     found = _audit()
-    return {"job_id": running[0].id, "version": version, "missing": found.missing, "repeated": found.repeated}
+    return {"job_id": running[0].id, "version": version, "missing": found.missing, "doubled": found.doubled}
 
 
 def asked(params: Mapping[str, Any]) -> str:
@@ -57,10 +61,10 @@ def verify(before: Mapping[str, Any], job_id: str) -> None:
 
 def judge(before: Mapping[str, Any], now: Audit) -> str:
     """What the new version did wrong; "" when it did nothing."""
-    missing, repeated = now.missing - int(before["missing"]), now.repeated - int(before["repeated"])
-    if missing <= 0 and repeated <= 0:
+    missing, doubled = now.missing - int(before["missing"]), now.doubled - int(before["doubled"])
+    if missing <= 0 and doubled <= 0:
         return ""
-    return f"the new version left out {max(missing, 0)} offsets and wrote {max(repeated, 0)} rows twice: ./lake audit"
+    return f"the new version left out {max(missing, 0)} offsets and wrote {max(doubled, 0)} rows twice: ./lake audit"
 
 
 def _audit() -> Audit:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from clicklake.settings import ROOT
 from tests.oracle import Rules
 from tests.stack import Stack
 
@@ -26,19 +27,20 @@ FAST = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and order them.
 
-    The slice expects a topic that holds its own records alone, so what Airflow does to the tables comes after it; tests
-    that put another stack in place of the shared one come last.
+    The slice expects a topic that holds its own records alone, so it comes first, and what Airflow does to the tables
+    after what does nothing to them; tests that put another stack in place of the shared one come last.
     """
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker("stack")
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
-    items.sort(key=lambda item: (item.get_closest_marker("last") is not None, _of_airflow(item, here)))
+    items.sort(key=lambda item: _place(item, here))
 
 
-def _of_airflow(item: pytest.Item, here: Path) -> bool:
-    return here in item.path.parents and item.path.stem.startswith("test_airflow")
+def _place(item: pytest.Item, here: Path) -> tuple[bool, bool, bool]:
+    name = item.path.stem if here in item.path.parents else ""
+    return item.get_closest_marker("last") is not None, name.startswith("test_airflow"), name != "test_slice"
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +52,24 @@ def rules() -> Rules:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A whole stack without the producer service: its topic holds what the tests send and nothing else."""
-    yield from running(request, request.config.getoption("port_offset"), **FAST)
+    for one in running(request, request.config.getoption("port_offset"), **FAST):
+        one.up("superset_web", "kafka_console")
+        yield one
 
 
 def running(request: pytest.FixtureRequest, port_offset: int, **settings: str) -> Iterator[Stack]:
     """Bring a stack up in a folder of its own; afterwards nothing is left of it but the logs of a failure."""
+    yield from running_from(ROOT, request, port_offset, settings)
+
+
+def running_from(
+    root: Path, request: pytest.FixtureRequest, port_offset: int, settings: Mapping[str, str]
+) -> Iterator[Stack]:
+    """The same with the project's files in another folder."""
     folder = Path(tempfile.mkdtemp(prefix="lake-"))
     folder.chmod(0o755)
     stack = Stack(folder / "home", port_offset, **settings)
+    stack.root = root
     failed_before, came_up = request.session.testsfailed, False
     try:
         stack.up()

@@ -10,20 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
 from clicklake.stack import airflow
+from tests.browser import launched
 from tests.stack import Stack
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 FIGURE_MS = 60_000
 """Trino's first answer may take this long on a busy machine."""
 NUMBER = re.compile(r"^[\d,]+$")
@@ -37,10 +29,8 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         without_browser()
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield launched
-        launched.close()
+    with launched(chromium) as browser:
+        yield browser
 
 
 def without_browser() -> NoReturn:

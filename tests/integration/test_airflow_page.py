@@ -136,22 +136,31 @@ def test_they_are_true_once_all_is_committed(stack: Stack, viewer: httpx.Client)
     end = sum(part["end"] for part in audit["partitions"])
     settled = stack.wait_for("nothing waits for a commit", lambda: committed(viewer, end), 60)
     assert (settled["commits"]["waiting"], settled["kafka"]["end"]) == (0, end)
-    rows = stack.one("SELECT count(*) FROM clickstream")
-    stack.wait_for("the table's rows", lambda: table(viewer, "clickstream")["rows"] == rows, 90)
-    assert table(viewer, "clickstream")["files"] == stack.one('SELECT count(*) FROM "clickstream$files"')
+    stack.wait_for("the table's figures", lambda: shown(viewer) == counted(stack), 120)
+
+
+def shown(viewer: httpx.Client) -> tuple[int, int]:
+    """Rows and data files of clickstream, as the page has them."""
+    figures = table(viewer, "clickstream")
+    return figures["rows"], figures["files"]
+
+
+def counted(stack: Stack) -> tuple[int, int]:
+    """The same, as Trino counts them now; maintenance may change the files at any time."""
+    return stack.one("SELECT count(*) FROM clickstream"), stack.one('SELECT count(*) FROM "clickstream$files"')
 
 
 def test_it_answers_at_once_and_shows_the_rest_while_trino_is_gone(stack: Stack, viewer: httpx.Client) -> None:
     stack.wait_for("every group has figures", lambda: complete(viewer), 120)
-    stack.kill("trino")
 
     def told() -> list[str]:
         groups = figures(viewer)["groups"]
         return [groups[name]["error"] for name in TRINO if groups[name]["error"]]
 
-    assert "Trino" in stack.wait_for("the page says that Trino cannot be asked", told, 60)[0]
-    assert answer_seconds(viewer) < ANSWER_SECONDS
-    groups = figures(viewer)["groups"]
-    assert [groups[name]["error"] for name in ("kafka", "flink", "dags")] == [None] * 3
-    assert groups["tables"]["value"], "what was known stays"
+    with stack.without("trino"):
+        assert "Trino" in stack.wait_for("the page says that Trino cannot be asked", told, 60)[0]
+        assert answer_seconds(viewer) < ANSWER_SECONDS
+        groups = figures(viewer)["groups"]
+        assert [groups[name]["error"] for name in ("kafka", "flink", "dags")] == [None] * 3
+        assert groups["tables"]["value"], "what was known stays"
     stack.wait_for("every group has figures again", lambda: complete(viewer) if not told() else {}, 240)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from lakehouse import replay_sql
-from lakehouse.replay import Replay, from_params
+from lakehouse.replay import Replay, end_lingering, from_params
 
 from clicklake import iceberg
 from clicklake.events import Reason
 from clicklake.snapshots import lineage
 from clicklake.stack import secrets, setup
-from clicklake.trino_client import literal
+from clicklake.trino_client import QueryError, literal
 from tests import oracle
 from tests.airflow_api import AirflowApi, Ended
 from tests.integration.test_strange_records import event, records
@@ -178,7 +179,7 @@ def test_what_was_broken_off_between_two_steps_is_brought_to_its_end(other: Stac
     other.sql(replay_sql.count_minutes(other.settings, span))
     other.sql(replay_sql.insert(other.settings, span))
     audit = other.audit()
-    assert (audit["missing"], audit["repeated"]) == (0, REPLAYED)
+    assert (audit["missing"], audit["repeated"], audit["unfinished"]) == (0, REPLAYED, REPLAYED)
     assert audit["partitions"][0]["repeated_ranges"] == [{"first": 0, "last": REPLAYED - 1}]
 
     assert made.replay("again", datetime.now(UTC)) == 0
@@ -190,6 +191,34 @@ def test_what_was_broken_off_between_two_steps_is_brought_to_its_end(other: Stac
     assert made.replay("and again", datetime.now(UTC)) == 0
     assert [lineage(other.settings, name)[0].id for name in ("clickstream", "clickstream_per_minute")] == heads
     assert other.one("SELECT count(*) FROM clickstream_replayed") == REPLAYED
+
+
+def test_two_tries_at_once_replay_each_record_once(other: Stack) -> None:
+    before = other.one("SELECT count(*) FROM clickstream_replayed")
+    now = int(datetime.now(UTC).timestamp())
+    send(other, [event(timestamp=now - n) for n in range(REPLAYED)])
+    reject(other, [one for one in other.topic() if one.offset >= before], "timestamp")
+    made = asked(other, reason="timestamp", rule="timestamp_epoch")
+    with ThreadPoolExecutor(2) as pool:
+        counts = [pool.submit(made.replay, run_id, datetime.now(UTC)) for run_id in ("try 1", "try 2")]
+        assert sorted(count.result() for count in counts) == [0, REPLAYED]
+    audit = other.audit()
+    assert (audit["exact"], audit["rows"], audit["unfinished"]) == (True, before + REPLAYED, 0)
+    assert other.one("SELECT count(*) FROM clickstream_replayed") == before + REPLAYED
+    compare_minutes(other)
+
+
+def test_a_statement_that_is_ended_has_stopped(other: Stack) -> None:
+    many = "UNNEST(sequence(1, 10000))"
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(other.sql, f"{replay_sql.MARKER} SELECT count(*) FROM {many}, {many}, {many}")
+        ((query_id,),) = other.wait_for("it runs", lambda: other.sql(replay_sql.lingering()), 60)
+        tasks = f"SELECT DISTINCT state FROM system.runtime.tasks WHERE query_id = {literal(query_id)}"
+        other.wait_for("its tasks run", lambda: ("RUNNING",) in other.sql(tasks), 60)
+        end_lingering(other.sql)
+        assert {state for (state,) in other.sql(tasks)} <= {"FINISHED", "CANCELED", "ABORTED", "FAILED"}
+        with pytest.raises(QueryError, match="the replay it was part of is over"):
+            ended.result()
 
 
 def compare_minutes(stack: Stack, where: str = "true") -> None:

@@ -30,9 +30,9 @@ def listening(stack: Stack) -> list[tuple[str, str, int]]:
 
 def test_everything_listens_on_loopback_only(stack: Stack) -> None:
     found = listening(stack)
-    assert {stack.settings.port(name) for name in ("kafka", "trino", "s3", "flink", "airflow")} <= {
-        port for _, _, port in found
-    }
+    assert {
+        stack.settings.port(name) for name in ("kafka", "kafka_console", "trino", "s3", "flink", "airflow", "superset")
+    } <= {port for _, _, port in found}
     assert [entry for entry in found if entry[1].removeprefix("::ffff:") not in ("127.0.0.1", "::1")] == []
 
 

@@ -26,6 +26,7 @@ SERVICES = [
     airflow_dag_processor.SERVICE,
     airflow_triggerer.SERVICE,
 ]
+PLACES = {"FLINK": 18181, "TRINO": 8180, "KAFKA": 9192, "SUPERSET": 8188}
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
@@ -67,5 +68,13 @@ def test_tasks_reach_the_catalog_as_one_who_only_reads(make_context: MakeContext
 
 def test_the_places_of_the_engines_have_their_offset(make_context: MakeContext) -> None:
     variables = environment(airflow_scheduler.SERVICE, make_context(airflow_scheduler.SERVICE), {})
-    ports = {name: json.loads(variables[f"AIRFLOW_CONN_LAKE_{name}"])["port"] for name in ("FLINK", "TRINO", "KAFKA")}
-    assert ports == {"FLINK": 18181, "TRINO": 8180, "KAFKA": 9192}
+    ports = {name: json.loads(variables[f"AIRFLOW_CONN_LAKE_{name}"])["port"] for name in PLACES}
+    assert ports == PLACES
+
+
+def test_tasks_reach_superset_as_a_user_of_their_own(make_context: MakeContext) -> None:
+    context = make_context(airflow_scheduler.SERVICE)
+    variables = environment(airflow_scheduler.SERVICE, context, {})
+    connection = json.loads(variables["AIRFLOW_CONN_LAKE_SUPERSET"])
+    assert (connection["login"], connection["password"]) == ("airflow", context.secrets["superset_airflow_password"])
+    assert [name for name in context.secrets if "superset" in name] == ["superset_airflow_password"]

@@ -152,6 +152,38 @@ def test_piped_output_is_tab_separated_and_says_what_is_wrong() -> None:
     assert lines[-1] == "NOT exact, 2 missing, 0 repeated: 8 rows as of checkpoint 4, 2 records behind Kafka, in 0.5 s"
 
 
+def test_what_a_replay_left_between_two_tables_is_told_apart() -> None:
+    part = PartitionAudit(0, 0, 8, 10, rows=11, missing=0, repeated=3, repeated_ranges=(Range(3, 5),))
+    found = Audit("clickstream", (part,), 4, None, 0.5, unfinished=2)
+    assert (found.exact, found.repeated, found.doubled) == (False, 3, 1)
+    assert found.to_json()["unfinished"] == 2
+    out = io.StringIO()
+    render(found, Console(file=out))
+    assert "2 of the repeated rows are of a replay that is not finished" in out.getvalue()
+
+
+def test_a_replay_is_awaited_until_nothing_is_between_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "POLL_SECONDS", 0)
+    left = iter([[(3,)], [(1,)], [(0,)], [(9,)]])
+    auditing.await_replay(Settings(), lambda _: next(left), 60)
+    assert next(left) == [(9,)]
+
+
+def test_a_replay_that_was_broken_off_is_not_awaited_for_ever() -> None:
+    asked: list[str] = []
+
+    def run(statement: str) -> list[tuple[int]]:
+        asked.append(statement)
+        return [(3,)]
+
+    auditing.await_replay(Settings(), run, 0)
+    assert len(asked) == 1
+
+
+def test_nothing_is_between_two_tables_of_which_one_was_never_written() -> None:
+    assert auditing._unfinished(Settings(), {"clickstream": snapshot(1, 1), "clickstream_rejected": None}) == 0
+
+
 def test_json_holds_totals_and_partitions() -> None:
     body = json.loads(json.dumps(finding().to_json()))
     assert (body["exact"], body["missing"], body["lag"]) == (False, 2, 2)

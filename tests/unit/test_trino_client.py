@@ -37,7 +37,7 @@ def test_values_are_spelled_as_sql(value: str | float | datetime | date | None, 
 
 def test_a_statement_may_be_given_an_end() -> None:
     def properties(seconds: int, **given: str) -> dict[str, str]:
-        connection = trino_client._connect(Settings(trino_query_seconds=seconds), "trino", given)
+        connection = trino_client._connect(Settings(trino_query_seconds=seconds), given)
         return dict(connection._client_session.properties)
 
     assert properties(0) == {}

@@ -1,5 +1,7 @@
 -- A late event has the minute it came in as its window and the minute it happened in as its key.
-INSERT INTO $catalog.$database.clickstream_per_minute
+INSERT INTO $catalog.$database.clickstream_per_minute (
+  `minute`, event_type, device, events, users, revenue, late
+)
 SELECT
   CAST(happened_in AS TIMESTAMP_LTZ(6)) AS `minute`, event_type, device,
   COUNT(*) AS events,

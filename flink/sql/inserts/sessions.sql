@@ -1,4 +1,6 @@
-INSERT INTO $catalog.$database.sessions
+INSERT INTO $catalog.$database.sessions (
+  session_id, user_id, device, started_at, ended_at, events, pages, carts, purchases, revenue
+)
 SELECT
   session_id, MIN(user_id) AS user_id, MIN(device) AS device,
   MIN(event_time) AS started_at, MAX(event_time) AS ended_at,

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from clicklake.settings import Settings
+from lakehouse.hooks.place import place
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
     from clicklake.trino_client import Result
-
-USER = "airflow"
-"""Who Trino sees."""
 
 
 class LakehouseHook(BaseHook):
@@ -45,17 +43,16 @@ class LakehouseHook(BaseHook):
         trino, kafka = self.get_connection(self.trino_conn_id), self.get_connection(self.kafka_conn_id)
         return dataclasses.replace(
             given,
-            trino_host=trino.host or given.trino_host,
-            trino_port=(trino.port or given.port("trino")) - given.port_offset,
-            kafka_host=kafka.host or given.kafka_host,
-            kafka_port=(kafka.port or given.port("kafka")) - given.port_offset,
+            **place(given, "trino", trino),
+            **place(given, "kafka", kafka),
+            trino_user=trino.login or given.trino_user,
         )
 
     def query(self, statement: str, session: Mapping[str, str] | None = None) -> Result:
         """Run one statement in Trino to its end; QueryError with Trino's own words when it fails."""
         from clicklake import trino_client
 
-        return trino_client.query(self.settings, statement, user=USER, session=session)
+        return trino_client.query(self.settings, statement, session=session)
 
     def rows(self, statement: str, session: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
         """The rows of one statement."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -17,7 +17,7 @@ from flink.submit import EXIT_ID_USED, EXIT_REFUSED
 from lakehouse import control
 from lakehouse.client import Client, client
 from lakehouse.hooks.flink import FlinkHook, Job
-from lakehouse.progress import COMMITTED
+from lakehouse.progress import COMMITTED, FAILED
 from lakehouse.triggers.stream import STOPPED, CommittedTrigger, StoppedTrigger
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 IDS_MAX = 10
 """Ids a task has for its job: one, and another for each that has ended."""
+CHECKPOINTS_AWAITED = 6
+"""A job that commits seldom is given as many checkpoints' time as the watch gives it."""
 CANCEL_SECONDS = 120
 POLL_SECONDS = 1.0
 SUBMITTED, REASON = "submitted", "reason"
@@ -140,23 +142,32 @@ class SubmitStreamOperator(BaseOperator):
     def _submit(self, context: Context, job_id: str, arguments: list[str]) -> bool:
         """Whether it is submitted; if not, the cluster wants another id."""
         ended = self.client.run(["submit", "--job-id", job_id, *arguments], context)
+        if ended.code and (job := self.hook.job(job_id)) and job.live:
+            # The client of an earlier try, whose task was killed, came first.
+            return True
         if ended.code == EXIT_REFUSED:
-            self._give_up(context, ended.said)
+            self._refused(context, ended.said)
         if ended.code not in (0, EXIT_ID_USED):
-            context["ti"].xcom_push(REASON, ended.said)
-            raise ClientError(f"The stream was not submitted: {ended.said}")
+            self._not_submitted(context, ended.said)
         return ended.code == 0
 
-    def _give_up(self, context: Context, reason: str) -> None:
+    def _refused(self, context: Context, said: str) -> None:
+        self._give_up(context, said)
+
+    def _not_submitted(self, context: Context, said: str) -> NoReturn:
+        context["ti"].xcom_push(REASON, said)
+        raise ClientError(f"The stream was not submitted: {said}")
+
+    def _give_up(self, context: Context, reason: str) -> NoReturn:
         context["ti"].xcom_push(REASON, reason)
         raise AirflowFailException(reason)
 
     def _defer(self, job_id: str) -> None:
-        deadline = time.time() + self.wait.total_seconds()
+        wait = max(self.wait, CHECKPOINTS_AWAITED * timedelta(seconds=Settings.from_env().checkpoint_interval_seconds))
         self.defer(
-            trigger=CommittedTrigger(job_id, deadline, self.conn_id),
+            trigger=CommittedTrigger(job_id, time.time() + wait.total_seconds(), self.conn_id),
             method_name=self.resume.__name__,
-            timeout=self.wait + timedelta(minutes=1),
+            timeout=wait + timedelta(minutes=1),
         )
 
 
@@ -184,24 +195,37 @@ class StopStreamOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Ask for the savepoint and wait for it."""
+        running = self.hook.live()
+        if len(running) > 1:
+            raise AirflowFailException(
+                f"Jobs {' and '.join(job.id for job in running)} both write the tables: cancel all but the oldest in "
+                f"Flink at once, then ./lake audit"
+            )
         if self.for_good:
             control.want(control.STOPPED)
-        if running := self.hook.live():
-            self._stop(context, running[0])
+        for job in running:
+            self._stop(context, job)
         self.log.info("The stream does not run: nothing to stop")
         return self._left_behind()
 
     def resume(self, context: Context, event: dict[str, Any]) -> str:  # noqa: ARG002
         """Judge how it ended."""
         if event["state"] != STOPPED:
-            if self.for_good and self.hook.live():
-                # It still runs, so the watch is to look after it.
-                control.want(control.RUNNING)
+            if self.hook.live():
+                self._runs_on()
+            elif savepoint := self._left_behind():
+                # Asked twice, by a try whose answer was lost: the job ended well for the first.
+                return savepoint
             raise LakeError(
                 f"job {event['job_id']} has not ended with a savepoint ({event['state']}): {event['reason']}"
             )
         self.log.info("Job %s ended with savepoint %s", event["job_id"], event["savepoint"])
         return str(event["savepoint"])
+
+    def _runs_on(self) -> None:
+        # Then the watch is to look after it.
+        if self.for_good:
+            control.want(control.RUNNING)
 
     def _left_behind(self) -> str:
         """The savepoint of the job that ended last, if it ended with one: of a try before this one."""
@@ -212,7 +236,11 @@ class StopStreamOperator(BaseOperator):
         run = context["dag_run"]
         operation_id = control.derived_id(run.dag_id, run.run_id, self.task_id, context["ti"].try_number)
         folder = f"{Settings.from_env().flink_savepoint_storage}/{job.id}"
-        self.hook.stop(job.id, folder, operation_id)
+        try:
+            self.hook.stop(job.id, folder, operation_id)
+        except LakeError:
+            self._runs_on()
+            raise
         self.defer(
             trigger=StoppedTrigger(job.id, operation_id, time.time() + self.wait.total_seconds(), self.conn_id),
             method_name=self.resume.__name__,
@@ -250,13 +278,22 @@ class RollBackStreamOperator(SubmitStreamOperator):
         """Say that it was rolled back, or why it could not be."""
         reason = self._told(context, self.submit, REASON) or "see the task that failed"
         job_id = event["job_id"]
-        if event["state"] != COMMITTED:
+        if event["state"] == FAILED:
             self._clear_away(str(job_id))
             raise AirflowFailException(
                 f"The upgrade failed ({reason}) and could not be rolled back: {event['reason']}. Nothing is lost or "
                 f"doubled: the tables hold what is committed. Correct the new version and submit it with stream_start"
             )
-        raise AirflowFailException(f"The upgrade was rolled back: the old version runs as job {job_id}. Why: {reason}")
+        unseen = "" if event["state"] == COMMITTED else f", not seen to commit yet: {event['reason']}"
+        raise AirflowFailException(
+            f"The upgrade was rolled back: the old version runs as job {job_id}{unseen}. Why: {reason}"
+        )
+
+    def _refused(self, context: Context, said: str) -> None:
+        if self.hook.live():
+            # A submission that outlived its task came up meanwhile: the next try cancels it first.
+            self._not_submitted(context, said)
+        self._give_up(context, said)
 
     def _backwards(self, context: Context, version: str) -> list[str]:
         return _options(

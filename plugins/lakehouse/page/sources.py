@@ -46,7 +46,12 @@ def facts() -> dict[str, Any]:
         "checkpoint_interval_seconds": settings.checkpoint_interval_seconds,
         "freshness_slo_seconds": settings.freshness_slo_seconds,
         "small_file_bytes": Limits().small_bytes,
-        "links": {"Flink": settings.flink_url, "Trino": f"{settings.trino_url}/ui/"},
+        "links": {
+            "Kafka": settings.public_url("kafka_console"),
+            "Flink": settings.public_url("flink"),
+            "Trino": f"{settings.public_url('trino')}/ui/",
+            "Superset": f"{settings.public_url('superset')}/dashboard/list/",
+        },
     }
 
 

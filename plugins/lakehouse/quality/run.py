@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from clicklake.audit import audit
+from clicklake.audit import audit, await_replay
 from clicklake.settings import Settings
 from clicklake.trino_client import QueryError
-from lakehouse import replay_sql
 from lakehouse.hooks.lakehouse import LakehouseHook
 from lakehouse.quality.checks import Severity, load
 from lakehouse.quality.examine import Asked, Examination, doubtful, replaced
@@ -21,7 +19,6 @@ from lakehouse.quality.states import Rows
 
 REPLAY_SECONDS = 60
 """How long a replay may take to finish what it has begun."""
-POLL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +59,10 @@ def _looked_twice(look: Callable[[], Examination], rows: Rows) -> list[Finding]:
 
 def _await_replay(settings: Settings, rows: Rows) -> None:
     """Wait until no replayed record is between two tables; one that was broken off stays there, and is judged so."""
-    deadline = time.monotonic() + REPLAY_SECONDS
-    while _replaying(settings, rows) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-
-
-def _replaying(settings: Settings, rows: Rows) -> bool:
     try:
-        ((records, _, _),) = rows(replay_sql.pending(settings))
+        await_replay(settings, rows, REPLAY_SECONDS)
     except QueryError as error:
         log.warning("whether a replay is at work cannot be told: %s", error)
-        return False
-    return bool(records)
 
 
 def _of_lake(settings: Settings, params: Mapping[str, Any]) -> Settings:

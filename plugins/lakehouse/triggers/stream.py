@@ -112,7 +112,7 @@ class StoppedTrigger(BaseTrigger):
             job = await hook.ajob(self.job_id)
         except UnknownError as error:
             return Savepoint(done=True, cause=str(error))
-        except NotReadyError as error:
+        except (NotReadyError, FlinkError) as error:
             return Savepoint(done=False, cause=str(error))
         if found.path and job and job.live:
             return Savepoint(done=False, cause=f"the savepoint is made, but the job is still {job.state}")

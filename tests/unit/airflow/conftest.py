@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -23,6 +24,9 @@ os.environ.update(
         "AIRFLOW_CONN_LAKE_TRINO": '{"conn_type": "trino", "host": "127.0.0.1", "port": 8080, "login": "airflow"}',
         "AIRFLOW_CONN_LAKE_KAFKA": '{"conn_type": "kafka", "host": "127.0.0.1", "port": 9092}',
         "AIRFLOW_CONN_LAKE_CATALOG": '{"conn_type": "generic", "login": "lake_reader", "password": "x"}',
+        "AIRFLOW_CONN_LAKE_SUPERSET": json.dumps(
+            {"conn_type": "http", "host": "127.0.0.1", "port": 8088, "login": "airflow", "password": "x"}
+        ),
     }
 )
 sys.path.insert(0, str(ROOT / "plugins"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from clicklake.settings import Settings
 from clicklake.trino_client import QueryError, literal
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+WAIT_SECONDS = 10
 SETTINGS = Settings()
 CONFLICT = QueryError("Trino: Failed to commit (TRANSACTION_CONFLICT, query 1)")
 ASKED = {"reason": "timestamp", "rule": "unchanged"}
@@ -29,10 +32,12 @@ class Trino:
     def __init__(self, pending: int = 0, **answers: Any) -> None:
         self.pending = pending
         self.answers: dict[str, Iterator[Any]] = {name: iter(given) for name, given in answers.items()}
+        self.asked: list[str] = []
         self.written: list[str] = []
 
     def __call__(self, statement: str) -> list[tuple[Any, ...]]:
         kind = self.kind(statement)
+        self.asked.append(kind)
         answer = next(self.answers.get(kind, iter(())), None)
         if isinstance(answer, Exception):
             raise answer
@@ -62,8 +67,14 @@ class Trino:
         return next(kind for text, kind in names.items() if text in statement)
 
 
-def asked(trino: Trino, **params: Any) -> replay.Replay:
-    return from_params(SETTINGS, trino, ASKED | params, NOW)
+def asked(trino: Trino, settings: Settings = SETTINGS, **params: Any) -> replay.Replay:
+    return from_params(settings, trino, ASKED | params, NOW)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Settings:
+    """Settings of a home of its own, where a replay has its lock."""
+    return Settings(home=tmp_path)
 
 
 def test_every_param_is_part_of_the_choice() -> None:
@@ -149,24 +160,49 @@ def test_judging_writes_nothing() -> None:
     assert trino.written == []
 
 
-def test_a_rule_that_gives_a_record_twice_is_refused_before_anything_is_written() -> None:
+def test_a_rule_that_gives_a_record_twice_is_refused_before_anything_is_written(own: Settings) -> None:
     trino = Trino(counts=[[(None, 6, 6)]])
     with pytest.raises(ReplayError, match="the rule unchanged gives 6 rows"):
-        asked(trino).replay("run", NOW)
+        asked(trino, own).replay("run", NOW)
     assert trino.written == []
 
 
-def test_a_record_leaves_the_rejected_last() -> None:
+def test_a_record_leaves_the_rejected_last(own: Settings) -> None:
     trino = Trino(counts=[[(None, 3, 0)]], replayed_by=[[(3,)]])
-    assert asked(trino).replay("run", NOW) == 3
+    assert asked(trino, own).replay("run", NOW) == 3
     assert trino.written == ["decide", "count_minutes", "insert", "delete"]
 
 
-def test_what_was_broken_off_is_brought_to_its_end_first() -> None:
+def test_what_was_broken_off_is_brought_to_its_end_first(own: Settings) -> None:
     trino = Trino(pending=7, counts=[[(None, 3, 0)]], replayed_by=[[(3,)]])
-    asked(trino).replay("run", NOW)
+    asked(trino, own).replay("run", NOW)
     moves = ["count_minutes", "insert", "delete"]
     assert trino.written == [*moves, "decide", *moves]
+
+
+def test_a_try_whose_worker_was_killed_ends_before_the_next_looks_at_anything(
+    own: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    trino = Trino(counts=[[(None, 3, 0)]], replayed_by=[[(3,)]])
+    with ThreadPoolExecutor(1) as pool:
+        with replay.alone(own):
+            retry = pool.submit(asked(trino, own).replay, "run", NOW)
+            deadline = time.monotonic() + WAIT_SECONDS
+            while "waiting for its end" not in caplog.text and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert trino.asked == []
+        assert retry.result(WAIT_SECONDS) == 3
+
+
+def test_judging_waits_for_nobody(own: Settings) -> None:
+    with replay.alone(own):
+        assert asked(Trino(counts=[[(None, 3, 0)]]), own).judge().replayable == 3
+
+
+def test_a_replay_that_failed_lets_the_next_one_go_on(own: Settings) -> None:
+    with pytest.raises(QueryError):
+        asked(Trino(decide=[CONFLICT]), own).replay("run", NOW)
+    assert asked(Trino(replayed_by=[[(3,)]]), own).replay("run", NOW) == 3
 
 
 def test_nothing_is_moved_when_nothing_is_pending() -> None:

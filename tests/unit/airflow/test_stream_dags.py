@@ -48,9 +48,9 @@ def test_nothing_but_a_request_starts_them(dag_id: str, dagbag: DagBag) -> None:
     assert dag.max_active_runs == 1
 
 
-def audit(missing: int, repeated: int) -> Audit:
+def audit(missing: int, repeated: int, unfinished: int = 0) -> Audit:
     partition = PartitionAudit(0, first=0, next=10, end=10, rows=10, missing=missing, repeated=repeated)
-    return Audit("clickstream", (partition,), 7, None, 0.1)
+    return Audit("clickstream", (partition,), 7, None, 0.1, unfinished)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,19 @@ def audit(missing: int, repeated: int) -> Audit:
     ],
 )
 def test_a_version_answers_for_its_own_faults_alone(missing: int, repeated: int, fault: str) -> None:
-    found = judge({"missing": 2, "repeated": 1}, audit(missing, repeated))
+    found = judge({"missing": 2, "doubled": 1}, audit(missing, repeated))
     assert fault in found if fault else found == ""
+
+
+def test_a_version_does_not_answer_for_a_replay_that_is_not_finished() -> None:
+    assert judge({"missing": 0, "doubled": 0}, audit(0, repeated=120, unfinished=120)) == ""
+    assert "wrote 3 rows twice" in judge({"missing": 0, "doubled": 0}, audit(0, repeated=123, unfinished=120))
+
+
+def test_a_replay_that_was_finished_meanwhile_hides_no_fault() -> None:
+    before = audit(0, repeated=120, unfinished=120)
+    found = judge({"missing": before.missing, "doubled": before.doubled}, audit(0, repeated=50))
+    assert "wrote 50 rows twice" in found
 
 
 def test_which_version_is_asked_for(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -11,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 from docker.types import Mount
 from lakehouse import control, progress
 from lakehouse.client import AsProcess, Ended, InContainer, client
-from lakehouse.hooks.flink import Checkpoints, Job, Savepoint
+from lakehouse.hooks.flink import Checkpoints, FlinkError, Job, Savepoint
 from lakehouse.operators.stream import (
     REASON,
     SUBMITTED,
@@ -163,6 +164,29 @@ def test_a_refusal_is_not_tried_again(variables: dict[str, str]) -> None:
     assert instance.pushed[REASON] == "it already runs"
 
 
+@pytest.mark.parametrize("code", [EXIT_FAILED, EXIT_REFUSED, EXIT_ID_USED])
+def test_a_job_that_came_up_meanwhile_is_adopted(code: int, variables: dict[str, str]) -> None:
+    class Slow(Recorded):
+        """Meanwhile the client of a try before this one, whose task was killed, comes through."""
+
+        def run(self, arguments: Sequence[str], context: Any) -> Ended:
+            cluster.known[job_id()] = Job(job_id(), NAME, "RUNNING", 1)
+            return super().run(arguments, context)
+
+    cluster, recorded = Cluster(), Slow(Ended(code, "the stream already runs"))
+    with pytest.raises(TaskDeferred) as deferred:
+        prepared(submit(), cluster, recorded).execute(context())
+    assert deferred.value.trigger.job_id == job_id()
+    assert len(recorded.asked) == 1
+
+
+def test_a_job_that_commits_seldom_is_given_time(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_CHECKPOINT_INTERVAL_SECONDS", "600")
+    with pytest.raises(TaskDeferred) as deferred:
+        prepared(submit(), Cluster()).execute(context())
+    assert deferred.value.timeout == timedelta(minutes=61)
+
+
 def test_another_failure_is(variables: dict[str, str]) -> None:
     with pytest.raises(ClientError, match="no answer"):
         prepared(submit(), Cluster(), Recorded(Ended(EXIT_FAILED, "no answer"))).execute(context())
@@ -203,6 +227,29 @@ def test_stopping_what_does_not_run_is_done(variables: dict[str, str]) -> None:
 def test_a_retried_stop_finds_the_savepoint_of_the_try_before_it(variables: dict[str, str]) -> None:
     cluster = Cluster(Job("e" * 32, NAME, "CANCELED", 1), Job(OLD, NAME, "FINISHED", 2))
     assert prepared(StopStreamOperator(task_id="stop"), cluster).execute(context()) == f"s3://savepoint of {OLD}"
+
+
+def test_a_stop_that_flink_refuses_leaves_the_stream_to_the_watch(variables: dict[str, str]) -> None:
+    class Refusing(Cluster):
+        def stop(self, *_: str) -> None:
+            raise FlinkError("it cannot be stopped now")
+
+    with pytest.raises(FlinkError):
+        prepared(StopStreamOperator(task_id="stop"), Refusing(Job(OLD, NAME, "RUNNING", 1))).execute(context())
+    assert variables == {control.WANTED: "running"}
+
+
+def test_a_stop_that_was_asked_twice_has_the_savepoint_of_the_first(variables: dict[str, str]) -> None:
+    operator = prepared(StopStreamOperator(task_id="stop"), Cluster(Job(OLD, NAME, "FINISHED", 1)))
+    event = {"job_id": OLD, "state": "FAILED", "savepoint": "", "reason": "the job has ended"}
+    assert operator.resume(context(), event) == f"s3://savepoint of {OLD}"
+
+
+def test_of_two_jobs_none_is_stopped(variables: dict[str, str]) -> None:
+    cluster = Cluster(Job(OLD, NAME, "RUNNING", 1), Job("e" * 32, NAME, "RUNNING", 2))
+    with pytest.raises(AirflowFailException, match=f"{OLD} both write"):
+        prepared(StopStreamOperator(task_id="stop"), cluster).execute(context())
+    assert (cluster.stopped, variables) == ([], {})
 
 
 def test_a_stop_for_a_moment_changes_no_wish(variables: dict[str, str]) -> None:
@@ -249,6 +296,32 @@ def test_a_retried_rollback_leaves_its_own_job_alone(variables: dict[str, str]) 
         prepared(roll_back(), cluster, recorded).execute(context(TaskInstance(TOLD)))
     assert len(cluster.live()) == 1
     assert recorded.asked == []
+
+
+def test_a_rollback_that_meets_a_late_submission_is_tried_again(variables: dict[str, str]) -> None:
+    class Late(Recorded):
+        """Meanwhile the new version's client, whose task was killed, comes through."""
+
+        def run(self, arguments: Sequence[str], context: Any) -> Ended:
+            cluster.known["e" * 32] = Job("e" * 32, NAME, "RUNNING", 2)
+            return super().run(arguments, context)
+
+    cluster = Cluster()
+    with pytest.raises(ClientError, match="already runs"):
+        prepared(roll_back(), cluster, Late(Ended(EXIT_REFUSED, "it already runs"))).execute(
+            context(TaskInstance(TOLD))
+        )
+    with pytest.raises(TaskDeferred):
+        prepared(roll_back(), cluster).execute(context(TaskInstance(TOLD)))
+    assert cluster.live() == []
+
+
+def test_a_rollback_that_is_not_seen_to_commit_leaves_its_job_alone() -> None:
+    cluster = Cluster(Job(OLD, NAME, "RUNNING", 1))
+    event = {"job_id": OLD, "state": "TIMED_OUT", "reason": "Trino does not answer"}
+    with pytest.raises(AirflowFailException, match=r"rolled back: .* not seen to commit yet: Trino does not answer"):
+        prepared(roll_back(), cluster).resume(context(TaskInstance(TOLD)), event)
+    assert len(cluster.live()) == 1
 
 
 def test_a_stop_that_failed_leaves_the_old_version_running() -> None:
@@ -309,16 +382,18 @@ def test_a_process_is_run_and_its_last_words_kept(tmp_path: Any) -> None:
 
 
 def test_a_container_is_the_same_command_without_a_secret(tmp_path: Any) -> None:
-    settings = Settings(home=tmp_path, submit_with="docker", submit_image="lake:1", submit_network="net")
+    settings = Settings(home=tmp_path, submit_with="docker", submit_image="lake:1", submit_project="mine")
     secrets.ensure(settings)
     chosen = client(settings)
     assert isinstance(chosen, InContainer)
     operator = chosen.operator(["submit", "--job-id", OLD], "submit")
-    assert operator.command == ["python", "-P", "-m", "clicklake.stack.run", "submit", "--job-id", OLD]
-    assert (operator.image, operator.network_mode) == ("lake:1", "net")
+    assert operator.command == ["submit", "--job-id", OLD]
+    assert (operator.image, operator.network_mode) == ("lake:1", "mine_data")
     assert (operator.auto_remove, operator.mount_tmp_dir) == ("force", False)
-    (mount,) = (Mount(**given) for given in operator.mounts)
-    assert mount == {"Source": "clicklake-home", "Target": str(tmp_path), "Type": "volume", "ReadOnly": False}
+    assert operator.mounts == [
+        Mount(f"{tmp_path}/secrets", "mine_secrets-submit", "volume", read_only=True),
+        Mount(f"{tmp_path}/run", "mine_run", "volume"),
+    ]
     told = " ".join(operator.environment.values())
     assert [name for name, value in secrets.table(settings) if value in told] == []
     assert isinstance(client(Settings()), AsProcess)

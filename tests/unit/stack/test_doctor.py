@@ -48,7 +48,7 @@ def test_the_memory_of_the_stack_itself_counts_as_available(
 ) -> None:
     memory = namedtuple("memory", "available")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(10**9))
-    assert doctor.check_memory(settings).found == "1.0 GB of memory available, 6 GB needed"
+    assert doctor.check_memory(settings).found == "1.0 GB of memory available, 7 GB needed"
     assert not doctor.check_memory(settings).ok
 
 

@@ -1,0 +1,1 @@
+"""Kafka's own configuration, and its console."""

@@ -1,0 +1,32 @@
+"""The stack in containers, brought up once for all tests of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compose.containers import Containers
+
+TEST_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Containers take their time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Containers]:
+    """Every service, built and up; a project of the tests' own would meet the ports of a stack that runs."""
+    stack = Containers()
+    if stack.containers():
+        pytest.exit("containers of this project exist already; `docker compose down` first, with -v to lose their data")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")

@@ -1,0 +1,80 @@
+"""Docker Compose as a person uses it, and what is asked of the stack it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from clicklake.settings import PREFIX, ROOT
+from tests.waiting import wait_for
+
+T = TypeVar("T")
+POLL_SECONDS = 2.0
+
+
+class Containers:
+    """The project of docker-compose.yaml, with no setting but the file's own."""
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """What `docker compose …` prints; AssertionError with its last words if it fails."""
+        environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+        done = subprocess.run(
+            ["docker", "compose", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        )
+        assert not check or not done.returncode, f"docker compose {arguments}: {done.stderr[-4000:]}"
+        return done.stdout
+
+    def up(self) -> None:
+        """Build what changed, start everything, and wait until it is healthy."""
+        self.compose("up", "--detach", "--build", "--wait")
+
+    def lake(self, *arguments: str) -> str:
+        """What the command `lake` prints on this stack."""
+        return self.compose("run", "--rm", "lake", *arguments)
+
+    def audit(self) -> dict[str, Any]:
+        """The audit, whatever its verdict."""
+        return dict(json.loads(self.compose("run", "--rm", "lake", "audit", "--json", check=False)))
+
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        """A statement's rows."""
+        return list(json.loads(self.lake("sql", "--json", statement)))
+
+    def events(self) -> int:
+        """Rows of clickstream."""
+        return int(self.rows("SELECT count(*) AS n FROM clickstream")[0]["n"])
+
+    def password(self, name: str) -> str:
+        """One of the secrets, as `credentials` shows it."""
+        shown = self.compose("run", "--rm", "credentials")
+        found = re.search(rf"^{name}\s+(\S+)$", shown, re.MULTILINE)
+        assert found, f"{name} is not among the credentials"
+        return found[1]
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What Docker tells of each container of the project, ended ones too."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        return list(json.loads(_docker("inspect", *ids))) if ids else []
+
+    def running(self) -> Iterator[tuple[str, str]]:
+        """Service and id of each container that runs."""
+        for one in self.containers():
+            if one["State"]["Running"]:
+                yield one["Config"]["Labels"]["com.docker.compose.service"], one["Id"]
+
+    def users(self, container: str) -> set[str]:
+        """User ids of a container's processes."""
+        lines = _docker("top", container, "-o", "pid,uid").splitlines()[1:]
+        return {line.split()[1] for line in lines}
+
+    def wait_for(self, what: str, condition: Callable[[], T], seconds: float) -> T:
+        """Wait until the condition gives something true, and return that."""
+        return wait_for(what, condition, seconds, not_yet=(AssertionError, ValueError), poll_seconds=POLL_SECONDS)
+
+
+def _docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
