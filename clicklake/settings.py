@@ -43,6 +43,7 @@ class Settings:
     home: Path = _setting(ROOT / ".lake", "folder of everything this stack keeps: data, logs, secrets")
     cache: Path = _setting(_user_cache(), "folder of downloads, shared by all clones")
     java_home: Path | None = _setting(None, "a Java 21+ to use instead of the one that is installed with the stack")
+    java_options: str = _setting("", "options of every JVM of the stack, ahead of its own")
     port_offset: int = _setting(0, "added to every port, so that two stacks live side by side", least=0, most=40000)
     bind_host: str = _setting("127.0.0.1", "address every service listens on")
     public_host: str = _setting("127.0.0.1", "host by which a browser reaches the stack's pages")

@@ -9,6 +9,7 @@ from typing import Any
 from clicklake.airflow_client import AirflowClient, DagRun
 from clicklake.settings import Settings
 from clicklake.stack import airflow
+from tests.waiting import patient
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class AirflowApi:
 
     def wait(self, dag_id: str, run_id: str, seconds: float = 300) -> str:
         """Wait until a run has ended; its state."""
-        return self.client.wait(self.client.run(dag_id, run_id), seconds).state
+        return self.client.wait(self.client.run(dag_id, run_id), patient(seconds)).state
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None, seconds: float = 300) -> Ended:
         """Trigger a run and wait until it has ended."""

@@ -25,7 +25,7 @@ from clicklake.offsets import retained
 from clicklake.settings import PREFIX, ROOT, Settings
 from clicklake.stack import processes
 from tests.oracle import Given
-from tests.waiting import wait_for
+from tests.waiting import patient, wait_for
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Stack:
         """Run a command to its end; with `check`, an exit code other than 0 fails the test with all it said."""
         command = [str((root or self.root) / "lake"), *arguments]
         done = subprocess.run(
-            command, env=self.env, cwd="/", input=stdin, capture_output=True, timeout=seconds, check=False
+            command, env=self.env, cwd="/", input=stdin, capture_output=True, timeout=patient(seconds), check=False
         )
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         if check and done.returncode:
@@ -180,7 +180,7 @@ class Stack:
         consumer.assign([TopicPartition(self.settings.kafka_topic, number, first)])
         try:
             while first < end:
-                for message in consumer.consume(min(1000, end - first), timeout=30):
+                for message in consumer.consume(min(1000, end - first), timeout=patient(30)):
                     assert message.error() is None, message.error()
                     offset = message.offset() or 0
                     received = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
@@ -191,13 +191,14 @@ class Stack:
 
     def jobs(self) -> list[dict[str, Any]]:
         """Flink's jobs that have not ended."""
-        answer = httpx.get(f"{self.settings.flink_url}/jobs/overview", timeout=10).raise_for_status()
+        answer = httpx.get(f"{self.settings.flink_url}/jobs/overview", timeout=patient(10)).raise_for_status()
         return [job for job in answer.json()["jobs"] if int(job["end-time"]) < 0]
 
     def checkpoints(self) -> dict[str, Any]:
         """What Flink tells of the checkpoints of the job that runs."""
         (job,) = self.jobs()
-        return dict(httpx.get(f"{self.settings.flink_url}/jobs/{job['jid']}/checkpoints", timeout=10).json())
+        url = f"{self.settings.flink_url}/jobs/{job['jid']}/checkpoints"
+        return dict(httpx.get(url, timeout=patient(10)).json())
 
     def newest_commit(self) -> int:
         """Checkpoint of the newest commit to clickstream; 0 before the first."""
@@ -223,7 +224,7 @@ class Producing:
         """End it as Ctrl-C does; what it says it sent."""
         if self.sent is None:
             self.process.send_signal(signal.SIGINT)
-            out, _ = self.process.communicate(timeout=COMMAND_SECONDS)
+            out, _ = self.process.communicate(timeout=patient(COMMAND_SECONDS))
             assert self.process.returncode == 0, f"the producer ended with {self.process.returncode}: {out!r}"
             self.sent = dict(json.loads(out))
         return self.sent

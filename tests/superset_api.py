@@ -9,6 +9,7 @@ import httpx
 
 from clicklake.settings import Settings
 from clicklake.stack import superset
+from tests.waiting import patient
 
 TIMEOUT_SECONDS = 60.0
 
@@ -17,7 +18,7 @@ class SupersetApi:
     """The REST API of a stack's Superset as one of its users."""
 
     def __init__(self, settings: Settings, user: str = "admin") -> None:
-        self.client = httpx.Client(base_url=settings.superset_url, timeout=TIMEOUT_SECONDS)
+        self.client = httpx.Client(base_url=settings.superset_url, timeout=patient(TIMEOUT_SECONDS))
         given = {"username": user, "password": superset.password(settings, user), "provider": "db"}
         token = self._checked(self.client.post("/api/v1/security/login", json=given))["access_token"]
         self.client.headers["Authorization"] = f"Bearer {token}"

@@ -102,6 +102,8 @@ def environment(service: Service, context: Context, environ: Mapping[str, str] =
     """The whole environment of the service's process."""
     kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
     fixed = {"TZ": "UTC", MARKER: str(context.settings.home)}
+    if context.settings.java_options:
+        fixed["JDK_JAVA_OPTIONS"] = context.settings.java_options
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept, **service.environment(context), **fixed}
 
 

@@ -20,15 +20,18 @@ FAST = {
     "LAKE_CHECKPOINT_INTERVAL_SECONDS": "2",
     "LAKE_LATE_SECONDS": str(LATE_SECONDS),
     "LAKE_SESSION_GAP_SECONDS": str(SESSION_GAP_SECONDS),
+    "LAKE_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
 }
-"""Short enough that windows close and rows are committed while a test waits."""
+"""Short enough that windows close and rows are committed while a test waits; and engines that are killed as often as
+here would spend their lives compiling for a speed they never get to use."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and order them.
 
-    The slice expects a topic that holds its own records alone, so it comes first, and what Airflow does to the tables
-    after what does nothing to them; tests that put another stack in place of the shared one come last.
+    What needs no stack comes before one takes the machine. The slice expects a topic that holds its own records alone,
+    so of these it comes first, and what Airflow does to the tables after what does nothing to them; tests that put
+    another stack in place of the shared one come last.
     """
     here = Path(__file__).parent
     for item in items:
@@ -38,9 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item, here))
 
 
-def _place(item: pytest.Item, here: Path) -> tuple[bool, bool, bool]:
-    name = item.path.stem if here in item.path.parents else ""
-    return item.get_closest_marker("last") is not None, name.startswith("test_airflow"), name != "test_slice"
+def _place(item: pytest.Item, here: Path) -> tuple[bool, bool, bool, bool]:
+    if here not in item.path.parents:
+        return False, False, False, False
+    name = item.path.stem
+    return True, item.get_closest_marker("last") is not None, name.startswith("test_airflow"), name != "test_slice"
 
 
 @pytest.fixture(scope="session")

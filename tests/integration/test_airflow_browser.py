@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, exp
 from clicklake.stack import airflow
 from tests.browser import launched
 from tests.stack import Stack
+from tests.waiting import patient
 
-FIGURE_MS = 60_000
+FIGURE_MS = patient(60) * 1000
 """Trino's first answer may take this long on a busy machine."""
 NUMBER = re.compile(r"^[\d,]+$")
 PANELS = ["freshness", "watch", "rejected", "tables", "quality", "commits", "dags"]

@@ -12,6 +12,7 @@ import pytest
 from clicklake.stack import airflow
 from clicklake.tables import TABLES
 from tests.stack import Stack
+from tests.waiting import patient
 
 PATHS = ["/lakehouse/", "/lakehouse/api/figures", "/lakehouse/static/page.js"]
 FIGURES = "/lakehouse/api/figures"
@@ -22,7 +23,7 @@ TRINO = ("commits", "freshness", "watch", "tables", "rejected", "quality", "main
 
 def token(stack: Stack, user: str = "viewer") -> str:
     given = {"username": user, "password": airflow.password(stack.settings, user)}
-    answer = httpx.post(f"{stack.settings.airflow_url}/auth/token", json=given, timeout=30).raise_for_status()
+    answer = httpx.post(f"{stack.settings.airflow_url}/auth/token", json=given, timeout=patient(30)).raise_for_status()
     return str(answer.json()["access_token"])
 
 
@@ -30,7 +31,7 @@ def token(stack: Stack, user: str = "viewer") -> str:
 def viewer(stack: Stack) -> Iterator[httpx.Client]:
     """A viewer's browser: the token is a cookie."""
     cookies = {"_token": token(stack)}
-    with httpx.Client(base_url=stack.settings.airflow_url, cookies=cookies, timeout=30) as client:
+    with httpx.Client(base_url=stack.settings.airflow_url, cookies=cookies, timeout=patient(30)) as client:
         yield client
 
 

@@ -13,6 +13,7 @@ from clicklake.settings import ROOT
 from clicklake.versions import PARAMETER
 from tests.airflow_api import AirflowApi, Ended
 from tests.stack import Stack
+from tests.waiting import patient
 
 RATE = "50"
 RUN_SECONDS = 420
@@ -56,7 +57,8 @@ def job_id(stack: Stack) -> str:
 
 def version(stack: Stack) -> str:
     """The version that the running job bears."""
-    answer = httpx.get(f"{stack.settings.flink_url}/jobs/{job_id(stack)}/config", timeout=10).raise_for_status()
+    url = f"{stack.settings.flink_url}/jobs/{job_id(stack)}/config"
+    answer = httpx.get(url, timeout=patient(10)).raise_for_status()
     return str(answer.json()["execution-config"]["user-config"][PARAMETER])
 
 

@@ -17,8 +17,9 @@ from clicklake.settings import ROOT
 from clicklake.stack import environments
 from kafka.console import SESSIONS
 from tests.stack import Stack
+from tests.waiting import patient
 
-SHOWN_SECONDS = 60
+SHOWN_SECONDS = patient(60)
 DELETE = """
 from clicklake.settings import Settings
 from clicklake.offsets import client_options
@@ -31,7 +32,8 @@ ReadOnly(client_options(Settings.from_env())).delete("clickstream")
 def console(stack: Stack, origin: str | None = None) -> Iterator[ClientConnection]:
     """A page of the console, as large as a window."""
     address = stack.settings.kafka_console_url.replace("http:", "ws:") + "/ws?width=140&height=40"
-    with connect(address, origin=Origin(origin or stack.settings.kafka_console_url), open_timeout=30) as opened:
+    told = Origin(origin or stack.settings.kafka_console_url)
+    with connect(address, origin=told, open_timeout=patient(30)) as opened:
         yield opened
 
 

@@ -22,10 +22,11 @@ from clicklake.stack.secrets import load
 from tests.browser import launched
 from tests.stack import Stack
 from tests.superset_api import SupersetApi
+from tests.waiting import patient
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 DASHBOARDS = {"clickstream-live": "Clickstream live", "lakehouse-health": "Lakehouse health"}
-RENDER_SECONDS = 60
+RENDER_SECONDS = patient(60)
 MEMORY_BYTES_MOST = 500_000_000
 ADMIN_MENUS = ("SQL", "Charts", "Datasets")
 

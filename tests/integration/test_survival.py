@@ -19,6 +19,7 @@ from flink.submit import EXIT_REFUSED
 from tests import oracle
 from tests.oracle import Rules
 from tests.stack import Producing, Stack, truth_lines
+from tests.waiting import patient
 
 RATE = 1500
 EVENTS_LEAST = 300_000
@@ -155,6 +156,6 @@ def test_kill_9_of_everything_then_up(stack: Stack) -> None:
     family = stack.processes()
     for process in family:
         os.kill(process.pid, signal.SIGKILL)
-    psutil.wait_procs(family, timeout=30)
+    psutil.wait_procs(family, timeout=patient(30))
     stack.up()
     assert stack.settled()["exact"]

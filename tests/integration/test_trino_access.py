@@ -14,6 +14,7 @@ from clicklake.stack import trino
 from clicklake.tables import REJECTED, TABLES
 from clicklake.trino_client import QueryError
 from tests.stack import Stack
+from tests.waiting import patient
 
 PREY = "prey"
 """A table of this module's own, to try what would do harm."""
@@ -163,7 +164,7 @@ def test_airflow_maintains_but_changes_and_makes_nothing(airflow: Asker) -> None
 def test_anybody_else_is_told_nothing(user: str, stack: Stack, you: Asker) -> None:
     stranger = Asker(stack, user)
     assert stranger.not_refused(*LOOKS, *CHANGES, *INSERTS, *PROCEDURES, *PRYING) == []
-    answer = httpx.get(f"{stack.settings.trino_url}/v1/query", headers={"X-Trino-User": user}, timeout=10)
+    answer = httpx.get(f"{stack.settings.trino_url}/v1/query", headers={"X-Trino-User": user}, timeout=patient(10))
     # Its own, refused as they were, and nobody else's.
     assert {query["session"]["user"] for query in answer.json()} == {user}
 

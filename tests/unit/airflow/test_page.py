@@ -26,6 +26,7 @@ from lakehouse.page.concerns import concerns
 
 from clicklake.errors import NotReadyError
 from clicklake.settings import ROOT, Settings
+from tests.waiting import wait_for
 
 SETTINGS = Settings.from_env({}, Path("/nonexistent"))
 NOW = datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
@@ -47,11 +48,7 @@ def as_viewer(app: FastAPI) -> TestClient:
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> Any:
     """What the condition gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
-    return found
+    return wait_for("the condition comes true", condition, seconds, not_yet=(), poll_seconds=0.01)
 
 
 # Who may see it

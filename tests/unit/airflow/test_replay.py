@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from clicklake import events
 from clicklake.events import CORRECTABLE, Reason
 from clicklake.settings import Settings
 from clicklake.trino_client import QueryError, literal
+from tests.waiting import patient, wait_for
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 WAIT_SECONDS = 10
@@ -187,11 +187,10 @@ def test_a_try_whose_worker_was_killed_ends_before_the_next_looks_at_anything(
     with ThreadPoolExecutor(1) as pool:
         with replay.alone(own):
             retry = pool.submit(asked(trino, own).replay, "run", NOW)
-            deadline = time.monotonic() + WAIT_SECONDS
-            while "waiting for its end" not in caplog.text and time.monotonic() < deadline:
-                time.sleep(0.01)
+            said = "waiting for its end"
+            wait_for(said, lambda: said in caplog.text, WAIT_SECONDS, not_yet=(), poll_seconds=0.01)
             assert trino.asked == []
-        assert retry.result(WAIT_SECONDS) == 3
+        assert retry.result(patient(WAIT_SECONDS)) == 3
 
 
 def test_judging_waits_for_nobody(own: Settings) -> None:

@@ -61,6 +61,11 @@ def test_the_environment_holds_what_is_declared_and_nothing_else(settings: Setti
     }
 
 
+def test_every_jvm_gets_the_options_that_are_set(settings: Settings) -> None:
+    asked = dataclasses.replace(settings, java_options="-XX:+UseZGC")
+    assert run.environment(BASE, run.make_context(BASE, asked), {})["JDK_JAVA_OPTIONS"] == "-XX:+UseZGC"
+
+
 def test_configuration_is_made_anew_and_data_is_kept(settings: Settings) -> None:
     context = run.make_context(BASE, settings)
     (context.config / "old").touch()

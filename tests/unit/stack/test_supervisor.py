@@ -1,7 +1,6 @@
 import dataclasses
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,21 +13,19 @@ from clicklake.stack import home, lifecycle, processes
 from clicklake.stack.lifecycle import State
 from clicklake.stack.supervisor import Supervisor
 from tests.unit.stack.tiny import BASE, REGISTRY, RUNNER, WITH_BROKEN
+from tests.waiting import patient, wait_for
 
 WAIT_SECONDS = 30
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
+    wait_for("the condition comes true", condition, WAIT_SECONDS, not_yet=(), poll_seconds=0.05)
 
 
 def _up(supervisor: Supervisor) -> list[str]:
     told: list[str] = []
     lifecycle.start(REGISTRY.all, supervisor, told.append)
-    lifecycle.wait_ready(REGISTRY.all, supervisor, lambda _: None, WAIT_SECONDS)
+    lifecycle.wait_ready(REGISTRY.all, supervisor, lambda _: None, patient(WAIT_SECONDS))
     return told
 
 
@@ -62,7 +59,7 @@ def test_a_killed_service_comes_back(supervisor: Supervisor) -> None:
     before = _pids(supervisor)["base"]
     os.kill(before, signal.SIGKILL)
     _until(lambda: _pids(supervisor).get("base", before) != before)
-    lifecycle.wait_ready([BASE], supervisor, lambda _: None, WAIT_SECONDS)
+    lifecycle.wait_ready([BASE], supervisor, lambda _: None, patient(WAIT_SECONDS))
 
 
 def test_what_outlives_a_killed_supervisor_is_ended_before_it_starts_anew(
