@@ -27,6 +27,8 @@ RUN --mount=type=cache,target=/opt/cache/uv \
 
 FROM base AS stack
 ARG SERVICES=setup
+# A setting on which it depends what they install.
+ARG LAKE_KAFKA_METADATA=kraft
 # By the base's certificates, so that a company's own count once the base has them.
 RUN --mount=type=cache,target=/opt/cache/uv \
     REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt ./lake install ${SERVICES}

@@ -51,6 +51,9 @@ class Settings:
     kafka_host: str = _setting("127.0.0.1", "host of the Kafka broker")
     kafka_port: int = _port(9092, "Kafka broker")
     kafka_controller_port: int = _port(9093, "Kafka KRaft controller")
+    kafka_metadata: str = _setting("kraft", "where Kafka keeps its metadata", choices=("kraft", "zookeeper"))
+    zookeeper_host: str = _setting("127.0.0.1", "host of ZooKeeper, when kafka_metadata is zookeeper")
+    zookeeper_port: int = _port(2181, "ZooKeeper")
     kafka_topic: str = _setting("clickstream", "topic of the events")
     kafka_partitions: int = _setting(4, "partitions of the topic when it is made", least=1, most=1000)
     kafka_retention_hours: int = _setting(168, "hours Kafka keeps a record", least=1)
@@ -190,6 +193,13 @@ class Settings:
     def trino_url(self) -> str:
         """URL of Trino."""
         return f"http://{self.trino_host}:{self.port('trino')}"
+
+
+def write_env_file(name: str, text: str, path: Path = ROOT / ".env") -> None:
+    """Let the file `.env` say NAME=text, once and as its last line; what else it says stays as it is."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [line for line in lines if line.strip().removeprefix("export ").partition("=")[0].strip() != name]
+    path.write_text("".join(f"{line}\n" for line in [*kept, f"{name}={text}"]), encoding="utf-8")
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

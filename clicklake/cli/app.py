@@ -56,11 +56,17 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show stack tra
 
 
 @app.command()
-def up(services: Names = None) -> None:
+def up(
+    services: Names = None,
+    kafka: Annotated[
+        str, typer.Option("--kafka", metavar="kraft|zookeeper", help="Where Kafka keeps its metadata, from now on.")
+    ] = "",
+) -> None:
     """Install what is missing, start the services and wait until each is ready."""
     from clicklake.cli import stack
 
-    stack.up(services or [], settings())
+    chosen = {"LAKE_KAFKA_METADATA": kafka} if kafka else {}
+    stack.up(services or [], stack.choose(chosen) if chosen else settings())
 
 
 @app.command()

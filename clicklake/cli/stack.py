@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from clicklake.cli import show
-from clicklake.errors import LakeError
-from clicklake.settings import Settings
+from clicklake.errors import LakeError, SettingError
+from clicklake.settings import ROOT, Settings, write_env_file
 from clicklake.stack import doctor as checks
 from clicklake.stack import environments, home, install, lifecycle, secrets
 from clicklake.stack.doctor import Check
@@ -35,6 +36,21 @@ def up(names: Iterable[str], settings: Settings, registry: Registry | None = Non
             found = lifecycle.healths(chosen, supervisor)
             out.print(f"up in {show.duration(time.monotonic() - begun)}\n")
         out.print(show.service_table(found, settings))
+
+
+def choose(given: Mapping[str, str], env_file: Path = ROOT / ".env") -> Settings:
+    """The settings with these in them, which the file `.env` says from now on.
+
+    SettingError if one is wrong, if the environment says otherwise, or if a stack runs that was started with another.
+    """
+    for name, text in given.items():
+        if os.environ.get(name, text) != text:
+            raise SettingError(f"{name} is {os.environ[name]!r} in the environment, which wins; unset it there")
+    settings = Settings.from_env({**os.environ, **given}, env_file)
+    Supervisor(settings, default().all).check_settings()
+    for name, text in given.items():
+        write_env_file(name, text, env_file)
+    return settings
 
 
 def _bring_up(services: tuple[Service, ...], supervisor: Supervisor, out: Console) -> None:

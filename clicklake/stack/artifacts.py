@@ -136,7 +136,8 @@ def _resolved(group: Group) -> Group:
 def _dependencies(context: Any, root: str) -> list[Any]:
     # One root at a time: jgo takes every root for a BOM, and log4j's would move Kafka's own dependencies.
     nodes = context.resolver.get_dependency_list([context.create_dependency(root)])[1]
-    return [node.dep.artifact for node in nodes]
+    # A classifier is a part for one platform: Netty's, which does without.
+    return [node.dep.artifact for node in nodes if not node.dep.artifact.classifier]
 
 
 def _artifact(context: Any, coordinate: str) -> Any:

@@ -94,9 +94,10 @@ def needs(services: Iterable[Service], settings: Settings) -> Needs:
     names: dict[str, None] = {}
     group_names: dict[str, None] = {}
     for service in services:
-        java = (JAVA_ENVIRONMENT,) if service.artifacts and not settings.java_home else ()
+        groups = service.groups(settings)
+        java = (JAVA_ENVIRONMENT,) if groups and not settings.java_home else ()
         names.update(dict.fromkeys((*service.environments, *java)))
-        group_names.update(dict.fromkeys(service.artifacts))
+        group_names.update(dict.fromkeys(groups))
     pinned = artifacts.groups()
     if unknown := [name for name in group_names if name not in pinned]:
         raise InstallError(f"artifacts.toml has no group {unknown[0]!r}; it has {', '.join(pinned)}")

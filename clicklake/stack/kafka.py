@@ -1,4 +1,4 @@
-"""Kafka: one broker in KRaft mode."""
+"""Kafka: one broker, which keeps its metadata itself (KRaft) or in ZooKeeper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.events import RECORD_MAX_BYTES
 from clicklake.settings import ROOT, Settings
-from clicklake.stack.render import render
+from clicklake.stack.render import fill, render
 from clicklake.stack.service import Context, Service
 
 TEMPLATES = ROOT / "kafka"
@@ -21,15 +21,40 @@ BATCH_OVERHEAD_BYTES = 64 * 1024
 """What a batch of one record takes beyond the record's value: headers of the batch, key, the record's own headers."""
 MESSAGE_MAX_BYTES = RECORD_MAX_BYTES + BATCH_OVERHEAD_BYTES
 HEAP_MB = 400
+GROUPS = {"kraft": "kafka", "zookeeper": "kafka-zookeeper"}
+"""Artifacts by where the metadata lies: Kafka 4 has no ZooKeeper any more."""
+LOGGING = {
+    "kraft": ("log4j2.yaml", "-Dlog4j2.configurationFile={}"),
+    "zookeeper": ("log4j.properties", "-Dlog4j.configuration=file:{}"),
+}
+"""The file that configures what is logged, and the option that names it."""
+META_VERSIONS = {"0": "zookeeper", "1": "kraft"}
+"""By the version of its file meta.properties, where the broker of a log folder keeps its metadata."""
 
 
 def configure(context: Context) -> None:
-    """Render the configuration and give the log folder its format, once."""
+    """Render the configuration and give the log folder of a KRaft broker its format, once."""
     logs = context.data / "logs"
-    render(TEMPLATES / "log4j2.yaml", context.config / "log4j2.yaml", {})
-    if not logs.exists():
+    file, _ = LOGGING[context.settings.kafka_metadata]
+    render(TEMPLATES / file, context.config / file, {})
+    _refuse_another_brokers(logs, context.settings.kafka_metadata)
+    if context.settings.kafka_metadata == "kraft" and not logs.exists():
         _format(context, logs)
     _render(context, logs)
+
+
+def _refuse_another_brokers(logs: Path, metadata: str) -> None:
+    # Another kind of broker would begin with no topic, beside tables that go on from the offsets of the old one.
+    meta = logs / "meta.properties"
+    if not meta.is_file():
+        return
+    lines = (line.partition("=") for line in meta.read_text(encoding="utf-8").splitlines())
+    kept = META_VERSIONS.get({name: value for name, _, value in lines}.get("version", ""), metadata)
+    if kept != metadata:
+        raise LakeError(
+            f"LAKE_KAFKA_METADATA is {metadata}, but the broker of {logs} keeps its metadata in {kept}; "
+            f"set LAKE_KAFKA_METADATA={kept}, or begin anew with ./lake down --wipe"
+        )
 
 
 def _render(context: Context, logs: Path) -> Path:
@@ -39,11 +64,14 @@ def _render(context: Context, logs: Path) -> Path:
         "kafka_host": settings.kafka_host,
         "port": settings.port("kafka"),
         "controller_port": settings.port("kafka_controller"),
+        "zookeeper_host": settings.zookeeper_host,
+        "zookeeper_port": settings.port("zookeeper"),
         "log_dir": logs,
         "partitions": settings.kafka_partitions,
         "retention_hours": settings.kafka_retention_hours,
         "message_max_bytes": MESSAGE_MAX_BYTES,
     }
+    values["metadata"] = fill(TEMPLATES / f"{settings.kafka_metadata}.properties", values)
     return render(TEMPLATES / "server.properties", context.config / "server.properties", values)
 
 
@@ -68,11 +96,12 @@ def command(context: Context) -> list[str]:
 
 
 def _java(context: Context) -> list[str]:
+    file, option = LOGGING[context.settings.kafka_metadata]
     return [
         str(context.java_home / "bin" / "java"),
         "-cp",
-        str(context.artifacts["kafka"] / "*"),
-        f"-Dlog4j2.configurationFile={context.config / 'log4j2.yaml'}",
+        str(context.artifacts[GROUPS[context.settings.kafka_metadata]] / "*"),
+        option.format(context.config / file),
         "--enable-native-access=ALL-UNNAMED",
         "--sun-misc-unsafe-memory-access=allow",
     ]
@@ -102,12 +131,14 @@ def ready(settings: Settings) -> None:
 
 SERVICE = Service(
     name="kafka",
-    summary="Kafka broker (KRaft)",
+    summary="Kafka broker",
     command=command,
     ready=ready,
     configure=configure,
     environments=("engines",),
-    artifacts=("kafka",),
+    artifacts=tuple(GROUPS.values()),
+    artifacts_of=lambda settings: (GROUPS[settings.kafka_metadata],),
     ports=("kafka", "kafka_controller"),
+    after=("zookeeper",),
     stop_wait_seconds=60,
 )

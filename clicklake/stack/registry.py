@@ -53,6 +53,7 @@ class Registry:
 
 def _condition(service: Service) -> Condition:
     return {
+        "zookeeper": lambda settings: settings.kafka_metadata == "zookeeper",
         "s3": lambda settings: not settings.s3_endpoint,
         "rest_catalog": lambda settings: settings.catalog_type == "rest" and not settings.catalog_uri,
     }.get(service.name, _always)
@@ -82,11 +83,13 @@ def default() -> Registry:
         superset_setup,
         superset_web,
         trino,
+        zookeeper,
     )
 
     modules = (
         postgres,
         s3,
+        zookeeper,
         kafka,
         kafka_console,
         kafka_cli,

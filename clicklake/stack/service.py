@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from clicklake.errors import LakeError
@@ -79,6 +79,8 @@ class Service:
     """Names of locks under requirements/."""
     artifacts: tuple[str, ...] = ()
     """Names of groups in artifacts.toml."""
+    artifacts_of: Callable[[Settings], tuple[str, ...]] | None = None
+    """Which of these the settings ask for, when it is not all of them."""
     secrets: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     """Names of port settings it listens on: "kafka" is kafka_port."""
@@ -92,4 +94,7 @@ class Service:
     """Not kept running: others run it, with arguments, when they need it."""
     stop_signal: str = "TERM"
     stop_wait_seconds: int = 30
-    tags: tuple[str, ...] = field(default=())
+
+    def groups(self, settings: Settings) -> tuple[str, ...]:
+        """Names of the groups in artifacts.toml that it needs with these settings."""
+        return self.artifacts_of(settings) if self.artifacts_of else self.artifacts

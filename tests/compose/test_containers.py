@@ -17,7 +17,9 @@ from clicklake.settings import ROOT, Settings
 from tests.compose.containers import Containers
 
 SETTINGS = Settings()
-SERVES = ("postgres", "s3", "kafka", "flink-jobmanager", "flink-taskmanager", "trino", "docker-proxy", "superset")
+ENGINES = ("postgres", "s3", "kafka", "kafka-console", "flink-jobmanager", "flink-taskmanager", "trino")
+SERVES = (*ENGINES, "docker-proxy", "superset")
+PAGES = ("kafka_console", "flink", "trino", "airflow", "superset")
 AIRFLOW = ("airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 COMMITTED_SECONDS = 300
 ASK_DOCKER = """
@@ -107,7 +109,7 @@ def test_every_port_is_on_loopback(stack: Containers) -> None:
         for bindings in (one["HostConfig"]["PortBindings"] or {}).values()
         for binding in bindings
     }
-    assert bound == {("127.0.0.1", SETTINGS.port(name)) for name in ("flink", "trino", "airflow", "superset")}
+    assert bound == {("127.0.0.1", SETTINGS.port(name)) for name in PAGES}
 
 
 def test_no_secret_is_in_a_containers_definition(stack: Containers) -> None:

@@ -20,10 +20,8 @@ FAST = {
     "LAKE_CHECKPOINT_INTERVAL_SECONDS": "2",
     "LAKE_LATE_SECONDS": str(LATE_SECONDS),
     "LAKE_SESSION_GAP_SECONDS": str(SESSION_GAP_SECONDS),
-    "LAKE_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
 }
-"""Short enough that windows close and rows are committed while a test waits; and engines that are killed as often as
-here would spend their lives compiling for a speed they never get to use."""
+"""Short enough that windows close and rows are committed while a test waits."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

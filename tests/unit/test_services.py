@@ -6,12 +6,13 @@ import re
 
 import pytest
 
+from clicklake.errors import LakeError
 from clicklake.settings import Settings
-from clicklake.stack import kafka, postgres, rest_catalog, s3, setup, trino
+from clicklake.stack import kafka, postgres, rest_catalog, s3, setup, trino, zookeeper
 from clicklake.stack.service import Context, Service
 from tests.unit.conftest import MakeContext
 
-RUNNING = [kafka.SERVICE, postgres.SERVICE, s3.SERVICE, trino.SERVICE]
+RUNNING = [zookeeper.SERVICE, kafka.SERVICE, postgres.SERVICE, s3.SERVICE, trino.SERVICE]
 ONCE = [setup.SERVICE, rest_catalog.SERVICE]
 
 
@@ -76,6 +77,28 @@ def test_the_rest_catalog_listens_only_when_it_is_used(make_context: MakeContext
     context = make_context(s3.SERVICE)
     s3.configure(context)
     assert "s3.port.iceberg=0\n" in (context.config / "weed.options").read_text()
+
+
+@pytest.mark.parametrize(("metadata", "group"), [("kraft", "kafka"), ("zookeeper", "kafka-zookeeper")])
+def test_kafka_keeps_its_metadata_where_the_settings_say(make_context: MakeContext, metadata: str, group: str) -> None:
+    context = make_context(kafka.SERVICE, kafka_metadata=metadata)
+    kafka.configure(context)
+    text = (context.config / "server.properties").read_text()
+    assert kafka.SERVICE.groups(context.settings) == (group,)
+    assert str(context.artifacts[group] / "*") in kafka.command(context)
+    assert f"zookeeper.connect=127.0.0.1:{context.settings.port('zookeeper')}\n" in text or metadata == "kraft"
+    assert ("zookeeper" in text, "controller" in text) == (metadata == "zookeeper", metadata == "kraft")
+
+
+@pytest.mark.parametrize(("version", "kept", "asked"), [(0, "zookeeper", "kraft"), (1, "kraft", "zookeeper")])
+def test_a_broker_does_not_begin_anew_where_another_kept_its_records(
+    make_context: MakeContext, version: int, kept: str, asked: str
+) -> None:
+    own, other = (make_context(kafka.SERVICE, kafka_metadata=metadata) for metadata in (kept, asked))
+    (own.data / "logs" / "meta.properties").write_text(f"#\nversion={version}\ncluster.id=x=\n")
+    kafka.configure(own)
+    with pytest.raises(LakeError, match=f"keeps its metadata in {kept}; set LAKE_KAFKA_METADATA={kept}"):
+        kafka.configure(other)
 
 
 def test_topic_takes_what_the_broker_takes() -> None:

@@ -43,6 +43,11 @@ def test_the_rest_catalog_runs_only_when_asked_for() -> None:
     assert "rest_catalog" not in _names(DEFAULT, settings=uri)
 
 
+def test_zookeeper_runs_only_when_kafka_keeps_its_metadata_there() -> None:
+    assert "zookeeper" not in _names(DEFAULT, "kafka")
+    assert _names(DEFAULT, "kafka", settings=Settings(kafka_metadata="zookeeper")) == ["zookeeper", "kafka"]
+
+
 def test_by_default_rows_grow() -> None:
     assert {"kafka", "stream", "trino", "producer"} <= set(_names(DEFAULT))
 

@@ -1,0 +1,64 @@
+"""ZooKeeper: one node, which keeps Kafka's metadata when `kafka_metadata` says so."""
+
+from __future__ import annotations
+
+import socket
+
+from clicklake.errors import NotReadyError
+from clicklake.settings import ROOT, Settings
+from clicklake.stack.render import render
+from clicklake.stack.service import Context, Service
+
+TEMPLATES = ROOT / "kafka" / "zookeeper"
+HEAP_MB = 128
+PROBE_SECONDS = 3.0
+
+
+def configure(context: Context) -> None:
+    """Render the configuration."""
+    settings = context.settings
+    values = {"bind_host": settings.bind_host, "port": settings.port("zookeeper"), "data": context.data}
+    render(TEMPLATES / "zoo.cfg", context.config / "zoo.cfg", values)
+    render(TEMPLATES / "logback.xml", context.config / "logback.xml", {})
+
+
+def command(context: Context) -> list[str]:
+    """The node in the foreground."""
+    return [
+        str(context.java_home / "bin" / "java"),
+        "-cp",
+        str(context.artifacts["zookeeper"] / "*"),
+        f"-Dlogback.configurationFile={context.config / 'logback.xml'}",
+        f"-Xmx{HEAP_MB}m",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "--enable-native-access=ALL-UNNAMED",
+        "--sun-misc-unsafe-memory-access=allow",
+        "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+        str(context.config / "zoo.cfg"),
+    ]
+
+
+def ready(settings: Settings) -> None:
+    """The node says what it is: it answers so only once it serves."""
+    address = (settings.zookeeper_host, settings.port("zookeeper"))
+    try:
+        with socket.create_connection(address, PROBE_SECONDS) as connection:
+            connection.sendall(b"srvr")
+            told = connection.makefile("rb").read()
+    except OSError as error:
+        raise NotReadyError(f"ZooKeeper does not answer at {address[0]}:{address[1]}: {error}") from None
+    if b"Mode:" not in told:
+        raise NotReadyError(f"ZooKeeper does not serve yet: {told.decode(errors='replace').strip()}")
+
+
+SERVICE = Service(
+    name="zookeeper",
+    summary="ZooKeeper (Kafka's metadata)",
+    command=command,
+    ready=ready,
+    configure=configure,
+    environments=("engines",),
+    artifacts=("zookeeper",),
+    ports=("zookeeper",),
+)

@@ -1,0 +1,86 @@
+"""The same slice with an Iceberg REST catalog, ZooKeeper under Kafka and state on the heap: settings alone differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from clicklake.stack import postgres
+from tests.integration.conftest import FAST, running
+from tests.integration.test_strange_records import event
+from tests.stack import Stack
+
+pytestmark = pytest.mark.last
+RECOVERED_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def other_stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Stack]:
+    """A stack with the other choices. The shared one makes room: two at once are too much for a small machine."""
+    stack.down()
+    offset = request.config.getoption("port_offset") + 100
+    other = {
+        "LAKE_CATALOG_TYPE": "rest",
+        "LAKE_KAFKA_METADATA": "zookeeper",
+        "LAKE_FLINK_STATE_BACKEND": "hashmap",
+        "LAKE_IDLE_SECONDS": "4",
+    }
+    yield from running(request, offset, **FAST, **other)
+
+
+def test_events_arrive_once_through_a_rest_catalog(other_stack: Stack) -> None:
+    with postgres.superuser(other_stack.settings) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datname IN ('iceberg', 'airflow')")
+        assert cursor.fetchall() == [("airflow",)], "no engine uses a catalog in PostgreSQL"
+    sent = other_stack.produce("--rate", "0", "--count", "5000", "--bad", "0.1", "--duplicates", "0.1")
+    audit = other_stack.settled()
+    assert audit["exact"], audit
+    assert audit["rows"] == sent["produced"]
+    assert other_stack.one("SELECT count(*) FROM clickstream") == sent["valid"]
+    assert other_stack.one("SELECT count(*) FROM clickstream_rejected") == sent["produced"] - sent["valid"]
+
+
+def test_the_heap_keeps_what_was_seen_over_a_kill_9(other_stack: Stack) -> None:
+    before = other_stack.newest_commit()
+    sent = other_stack.produce("--rate", "0", "--count", "5000", "--duplicates", "0.2")
+    other_stack.wait_for("a checkpoint holds them", lambda: other_stack.newest_commit() > before, 60)
+    copies = "SELECT count(*) FROM clickstream_rejected WHERE reason = 'duplicate'"
+    other_stack.kill("flink_taskmanager")
+    again = other_stack.produce("--rate", "0", "--count", "5000", "--duplicates", "0.2", "--seed", "11")
+    audit = other_stack.settled()
+    assert audit["exact"], audit
+    assert other_stack.one(copies) >= sent["duplicates"] + again["duplicates"]
+    assert other_stack.one("SELECT count(*) - count(DISTINCT event_id) FROM clickstream") == 0
+
+
+@pytest.mark.parametrize("service", ["zookeeper", "kafka"])
+def test_nothing_is_lost_when_zookeeper_or_its_broker_is_killed(other_stack: Stack, service: str) -> None:
+    with other_stack.producing("--rate", "500", "--bad", "0.05", "--timeout", "120"):
+        before = other_stack.newest_commit()
+        other_stack.wait_for("events are being committed", lambda: other_stack.newest_commit() > before, 60)
+        pid = other_stack.kill(service)
+        other_stack.wait_for(
+            f"{service} is ready again",
+            lambda: (s := other_stack.service(service))["state"] == "ready" and s["pid"] != pid,
+            RECOVERED_SECONDS,
+        )
+        after = other_stack.newest_commit()
+        other_stack.wait_for("new events are committed", lambda: other_stack.newest_commit() > after, RECOVERED_SECONDS)
+    audit = other_stack.settled(RECOVERED_SECONDS)
+    assert audit["exact"], audit
+
+
+def test_partitions_without_records_hold_no_window_back(other_stack: Stack) -> None:
+    user, minutes = "8d7d0f0c-6c3b-4b3c-9d64-2d3a3a0f5b11", "SELECT count(*) FROM clickstream_per_minute WHERE {}"
+    mine = "event_type = 'logout' AND device = 'tablet' AND events >= 3 AND NOT late"
+    before = other_stack.one(minutes.format(mine))
+
+    def closed() -> bool:
+        # One user's events go to one partition; the other three get nothing.
+        lines = [json.dumps(event(user_id=user, event_type="logout", device="tablet")) for _ in range(3)]
+        other_stack.produce("--from", "-", stdin="\n".join(lines).encode())
+        return bool(other_stack.one(minutes.format(mine)) > before)
+
+    other_stack.wait_for("a minute is closed by one partition alone", closed, 150)
