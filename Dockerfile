@@ -13,7 +13,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/clickl
     && install -d -o lake -g lake -m 0700 /var/lib/clicklake \
     && cd /var/lib/clicklake && install -d -o lake -g lake -m 0700 config data logs run secrets \
     && install -d /handed && cd /handed \
-    && install -d -o lake -g lake -m 0700 postgres s3 setup flink trino airflow superset stream
+    && install -d -o lake -g lake -m 0700 postgres s3 s3_console setup flink trino airflow superset stream
 WORKDIR /opt/clicklake
 # What installs, and no more: a change to a DAG, to SQL or to a dashboard comes after all this.
 COPY lake artifacts.toml pyproject.toml ./

@@ -73,6 +73,9 @@ class Settings:
     s3_volume_grpc_port: int = _port(17005, "S3 store, its parts among themselves: volumes")
     s3_filer_port: int = _port(17006, "S3 store, its parts among themselves: filer")
     s3_filer_grpc_port: int = _port(17007, "S3 store, its parts among themselves: filer")
+    s3_console_host: str = _setting("127.0.0.1", "host of the S3 store's console")
+    s3_console_port: int = _port(9001, "the S3 store's console in the browser")
+    s3_console_grpc_port: int = _port(17008, "the S3 store's console, for its workers")
     s3_endpoint: str = _setting("", "URL of an S3 store; empty: the one the stack runs")
     s3_region: str = _setting("us-east-1", "region the S3 clients sign for")
 
@@ -173,6 +176,11 @@ class Settings:
     def s3_url(self) -> str:
         """URL of the S3 store in use."""
         return self.s3_endpoint or f"http://{self.s3_host}:{self.port('s3')}"
+
+    @property
+    def s3_console_url(self) -> str:
+        """URL of the S3 store's console."""
+        return f"http://{self.s3_console_host}:{self.port('s3_console')}"
 
     @property
     def flink_url(self) -> str:

@@ -55,6 +55,7 @@ def _condition(service: Service) -> Condition:
     return {
         "zookeeper": lambda settings: settings.kafka_metadata == "zookeeper",
         "s3": lambda settings: not settings.s3_endpoint,
+        "s3_console": lambda settings: not settings.s3_endpoint,
         "rest_catalog": lambda settings: settings.catalog_type == "rest" and not settings.catalog_uri,
     }.get(service.name, _always)
 
@@ -77,6 +78,7 @@ def default() -> Registry:
         producer,
         rest_catalog,
         s3,
+        s3_console,
         setup,
         stream,
         submit,
@@ -89,6 +91,7 @@ def default() -> Registry:
     modules = (
         postgres,
         s3,
+        s3_console,
         zookeeper,
         kafka,
         kafka_console,

@@ -29,6 +29,9 @@ def of_role(role: str) -> tuple[str, ...]:
     return (f"postgres_{role}", f"s3_{role}_access_key", f"s3_{role}_secret_key")
 
 
+S3_CONSOLE = ("s3_console_admin_password", "s3_console_viewer_password")
+"""What the users of the store's console log in with."""
+
 AIRFLOW = (
     "postgres_airflow",
     "airflow_fernet_key",
@@ -55,6 +58,7 @@ NAMES = (
     "postgres_superuser",
     *(name for role in ROLES for name in of_role(role)),
     S3_INTERNAL_KEY,
+    *S3_CONSOLE,
     *AIRFLOW,
     *SUPERSET,
 )

@@ -17,9 +17,9 @@ from clicklake.settings import ROOT, Settings
 from tests.compose.containers import Containers
 
 SETTINGS = Settings()
-ENGINES = ("postgres", "s3", "kafka", "kafka-console", "flink-jobmanager", "flink-taskmanager", "trino")
+ENGINES = ("postgres", "s3", "s3-console", "kafka", "kafka-console", "flink-jobmanager", "flink-taskmanager", "trino")
 SERVES = (*ENGINES, "docker-proxy", "superset")
-PAGES = ("kafka_console", "flink", "trino", "airflow", "superset")
+PAGES = ("kafka_console", "flink", "s3_console", "trino", "airflow", "superset")
 AIRFLOW = ("airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 COMMITTED_SECONDS = 300
 ASK_DOCKER = """

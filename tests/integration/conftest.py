@@ -56,7 +56,7 @@ def rules() -> Rules:
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A whole stack without the producer service: its topic holds what the tests send and nothing else."""
     for one in running(request, request.config.getoption("port_offset"), **FAST):
-        one.up("superset_web", "kafka_console")
+        one.up("superset_web", "kafka_console", "s3_console")
         yield one
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,13 +74,33 @@ def test_what_is_published_is_on_loopback_and_at_the_ports_of_the_settings(
 ) -> None:
     published = {port for one in services.values() for port in one.get("ports", [])}
     settings = Settings()
-    ports = {settings.port(name) for name in ("kafka_console", "flink", "trino", "airflow", "superset")}
-    assert {re.sub(r"[$]{LAKE_[A-Z_]+_PORT:-(\d+)}", r"\1", text) for text in published} == {
+    ports = {settings.port(name) for name in ("kafka_console", "flink", "s3_console", "trino", "airflow", "superset")}
+    assert {re.sub(r"[$]{LAKE_[A-Z0-9_]+_PORT:-(\d+)}", r"\1", text) for text in published} == {
         f"127.0.0.1:{port}:{port}" for port in ports
     }
     for text in published:
-        (name, again), defaults = re.findall(r"LAKE_([A-Z_]+?)_PORT", text), re.findall(r":-(\d+)", text)
+        (name, again), defaults = re.findall(r"LAKE_([A-Z0-9_]+?)_PORT", text), re.findall(r":-(\d+)", text)
         assert (name, {settings.port(name.lower())}) == (again, set(map(int, defaults)))
+
+
+OVERRIDES = sorted(ROOT.glob("compose.*.yaml"))
+
+
+@pytest.mark.parametrize("file", OVERRIDES, ids=lambda file: file.name)
+def test_an_override_is_of_the_same_services_and_named_in_the_documentation(
+    file: Path, services: dict[str, dict[str, Any]]
+) -> None:
+    override = yaml.safe_load(file.read_text("utf-8"))
+    known = set(services) | {one.name for one in default().all}
+    for name, one in override["services"].items():
+        assert name in known, name
+        given = {text: str(value) for text, value in one.get("environment", {}).items()}
+        assert Settings.from_env(given, Path("/nonexistent")), name
+        for volume in one.get("volumes", []):
+            source, target, *mode = volume.split(":")
+            assert not source.startswith(".") or (target, mode) == (f"/opt/clicklake/{source[2:]}", ["ro"]), volume
+            assert not source.startswith(".") or (ROOT / source).is_dir(), volume
+    assert file.name in (ROOT / "docs" / "docker.md").read_text("utf-8")
 
 
 def test_no_container_may_more_than_it_needs(services: dict[str, dict[str, Any]]) -> None:
@@ -92,7 +113,7 @@ def test_no_container_may_more_than_it_needs(services: dict[str, dict[str, Any]]
 
 def test_every_folder_of_secrets_is_made_in_the_image(services: dict[str, dict[str, Any]]) -> None:
     (made,) = re.findall(
-        r"cd /handed \\\n +&& install [^;]*? -m 0700 ([a-z0-9 ]+)\n", (ROOT / "Dockerfile").read_text()
+        r"cd /handed \\\n +&& install [^;]*? -m 0700 ([a-z0-9_ ]+)\n", (ROOT / "Dockerfile").read_text()
     )
     assert set(made.split()) == handed(services).keys()
 
