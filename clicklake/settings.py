@@ -124,6 +124,8 @@ class Settings:
     submit_project: str = _setting(
         "clicklake", "Compose project whose network and volumes it gets, when submit_with is docker"
     )
+    maintenance_schedule: str = _setting("*/10 * * * *", "cron: when table_maintenance looks at the tables")
+    quality_schedule: str = _setting("*/10 * * * *", "cron: when data_quality checks them")
     airflow_parallelism: int = _setting(4, "tasks Airflow runs at once", least=1)
 
     superset_host: str = _setting("127.0.0.1", "host of Superset")
@@ -144,6 +146,11 @@ class Settings:
             if name not in fields:
                 raise SettingError(_unknown(name, fields))
         return cls(**{fields[name].name: _parse(name, text, fields[name]) for name, text in given.items()})
+
+    @classmethod
+    def of_process(cls) -> Settings:
+        """Settings of a process that the stack has started: its environment says them all, no file is read."""
+        return cls.from_env(env_file=Path(os.devnull))
 
     def port(self, service: str) -> int:
         """The port in use: `port("kafka")` is kafka_port + port_offset."""

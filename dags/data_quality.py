@@ -1,4 +1,4 @@
-"""Hold the lake's tables against their checks, every ten minutes.
+"""Hold the lake's tables against their checks, every ten minutes (`LAKE_QUALITY_SCHEDULE`).
 
 The checks are in `dags/checks`, a file a table. Each looks at the newest minutes (`window`), or at an hour or a day
 that is over (`closed`), which is done once, and again until it holds. `examine` makes them all and writes a row a check
@@ -34,6 +34,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import Asset, Param, dag, get_current_context, task
 
+from clicklake.settings import Settings
 from clicklake.tables import STREAM_TABLES
 
 QUALITY = Asset("lakehouse://quality")
@@ -55,7 +56,7 @@ PARAMS = {
 
 
 @dag(
-    schedule="*/10 * * * *",
+    schedule=Settings.of_process().quality_schedule,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,

@@ -30,6 +30,7 @@ from airflow.sdk import Asset, Param, dag, task
 from airflow.utils.types import DagRunType
 from lakehouse.maintenance.decide import Limits
 
+from clicklake.settings import Settings
 from clicklake.tables import TABLES
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _maintenance(params: dict[str, Any]) -> Maintenance:
 
 
 @dag(
-    schedule="*/10 * * * *",
+    schedule=Settings.of_process().maintenance_schedule,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,

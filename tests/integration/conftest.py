@@ -20,8 +20,10 @@ FAST = {
     "LAKE_CHECKPOINT_INTERVAL_SECONDS": "2",
     "LAKE_LATE_SECONDS": str(LATE_SECONDS),
     "LAKE_SESSION_GAP_SECONDS": str(SESSION_GAP_SECONDS),
+    "LAKE_MAINTENANCE_SCHEDULE": "0 0 29 2 *",
+    "LAKE_QUALITY_SCHEDULE": "0 0 29 2 *",
 }
-"""Short enough that windows close and rows are committed while a test waits."""
+"""Short enough that windows close and rows are committed while a test waits; and tables are tended when a test asks."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -59,9 +58,8 @@ def api(stack: Stack) -> AirflowApi:
 
 
 @pytest.fixture(scope="module")
-def before(stack: Stack, api: AirflowApi) -> Iterator[Before]:
+def before(stack: Stack) -> Iterator[Before]:
     """A closed day of many small files, a tag on a state that is older, and events all the while."""
-    stack.wait_for("the scheduled runs leave us alone for minutes", lambda: alone(api), 600)
     with stack.producing("--rate", str(RATE)) as producer:
         stack.wait_for("sessions are committed", lambda: stack.one("SELECT count(*) FROM sessions"), 90)
         tagged = tag(stack, "sessions", "before-maintenance")
@@ -72,11 +70,6 @@ def before(stack: Stack, api: AirflowApi) -> Iterator[Before]:
             yield Before(producer, rows, tagged, snapshots(stack, "sessions"))
         finally:
             stack.sql(f"DELETE {OF_DAY}")
-
-
-def alone(api: AirflowApi) -> bool:
-    """Whether no scheduled run works on the tables, nor will before the small files are made and looked at."""
-    return 2 <= datetime.now(UTC).minute % 10 < 6 and not api.client.runs("table_maintenance", "queued", "running")
 
 
 def tag(stack: Stack, name: str, label: str) -> int:

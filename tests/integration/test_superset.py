@@ -20,6 +20,7 @@ from playwright.sync_api import Page, expect
 from clicklake.settings import ROOT
 from clicklake.stack import postgres, superset, superset_state
 from clicklake.stack.secrets import load
+from tests.airflow_api import AirflowApi
 from tests.browser import launched
 from tests.stack import Stack
 from tests.superset_api import SupersetApi
@@ -46,11 +47,14 @@ def viewer(stack: Stack, api: SupersetApi) -> SupersetApi:
 
 @pytest.fixture(scope="module")
 def rows(stack: Stack, api: SupersetApi) -> None:
-    """Rows in every table of the stream, and none that are still to come."""
+    """Rows in every table of the stream, none that are still to come, and in those of what tends them."""
     with stack.producing("--rate", "200"):
         stack.wait_for("a minute is closed", lambda: stack.one("SELECT count(*) FROM clickstream_per_minute"), 180)
         stack.wait_for("a session is over", lambda: stack.one("SELECT count(*) FROM sessions"), 180)
     stack.settled()
+    airflow = AirflowApi(stack.settings)
+    for dag in ("table_maintenance", "data_quality"):
+        airflow.run(dag)
 
 
 def objects(api: SupersetApi) -> dict[str, set[tuple[int, str]]]:
