@@ -62,7 +62,7 @@ def configure(context: Context) -> None:
         "jobmanager_memory_mb": settings.flink_jobmanager_memory_mb,
         "taskmanager_memory_mb": settings.flink_taskmanager_memory_mb,
         "managed_fraction": MANAGED_FRACTION[settings.flink_state_backend],
-        "slots": settings.flink_parallelism,
+        "slots": settings.flink_slots,
         "tmp_dir": context.data / "tmp",
         "checkpoint_storage": settings.flink_checkpoint_storage,
         "savepoint_storage": settings.flink_savepoint_storage,

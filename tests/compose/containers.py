@@ -9,8 +9,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from clicklake.settings import PREFIX, ROOT
-from tests.waiting import wait_for
+import httpx
+
+from clicklake.settings import PREFIX, ROOT, Settings
+from tests.waiting import patient, wait_for
 
 T = TypeVar("T")
 POLL_SECONDS = 2.0
@@ -44,9 +46,26 @@ class Containers:
         """A statement's rows."""
         return list(json.loads(self.lake("sql", "--json", statement)))
 
+    def runs_in(self, slots: int) -> bool:
+        """Whether the stream runs in so many slots."""
+        return self._slots() == slots
+
+    def _slots(self) -> int:
+        jobs = httpx.get(f"{Settings().flink_url}/jobs/overview", timeout=patient(10)).raise_for_status().json()["jobs"]
+        running = [job["jid"] for job in jobs if job["state"] == "RUNNING"]
+        if len(running) != 1:
+            return 0
+        job = httpx.get(f"{Settings().flink_url}/jobs/{running[0]}", timeout=patient(10)).raise_for_status().json()
+        return max(int(vertex["parallelism"]) for vertex in job["vertices"])
+
     def events(self) -> int:
         """Rows of clickstream."""
         return int(self.rows("SELECT count(*) AS n FROM clickstream")[0]["n"])
+
+    def await_more(self, seconds: float) -> int:
+        """Wait until clickstream has more rows than now; how many it has then."""
+        before = self.wait_for("clickstream can be asked", lambda: [self.events()], seconds)[0]
+        return self.wait_for("rows grow", lambda: (now := self.events()) > before and now, seconds)
 
     def password(self, name: str) -> str:
         """One of the secrets, as `credentials` shows it."""
@@ -73,7 +92,8 @@ class Containers:
 
     def wait_for(self, what: str, condition: Callable[[], T], seconds: float) -> T:
         """Wait until the condition gives something true, and return that."""
-        return wait_for(what, condition, seconds, not_yet=(AssertionError, ValueError), poll_seconds=POLL_SECONDS)
+        not_yet = (AssertionError, ValueError, httpx.HTTPError)
+        return wait_for(what, condition, seconds, not_yet=not_yet, poll_seconds=POLL_SECONDS)
 
 
 def _docker(*arguments: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import partial
 from typing import Any
 
 import httpx
@@ -78,8 +79,8 @@ def test_the_file_needs_no_variable(stack: Containers) -> None:
 
 
 def test_rows_come_and_every_record_is_there_once(stack: Containers) -> None:
-    before = stack.wait_for("rows are there", stack.events, COMMITTED_SECONDS)
-    stack.wait_for("rows grow", lambda: stack.events() > before, 60)
+    stack.wait_for("rows are there", stack.events, COMMITTED_SECONDS)
+    stack.await_more(60)
     audit = stack.audit()
     assert (audit["missing"], audit["repeated"]) == (0, 0), audit
 
@@ -143,8 +144,17 @@ def test_a_restart_loses_nothing(stack: Containers, service: str) -> None:
 
 
 def test_after_all_restarts_the_stream_goes_on_and_every_record_is_there_once(stack: Containers) -> None:
-    before = stack.events()
-    stack.wait_for("rows grow", lambda: stack.events() > before, COMMITTED_SECONDS)
+    stack.await_more(COMMITTED_SECONDS)
+    audit = stack.audit()
+    assert (audit["missing"], audit["repeated"]) == (0, 0), audit
+
+
+def test_the_stream_takes_the_slots_that_come_and_gives_up_those_that_go(stack: Containers) -> None:
+    for number in (3, 1):
+        scale = f"flink-taskmanager={number}"
+        stack.compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", "--scale", scale, "flink-taskmanager")
+        stack.wait_for(f"the stream runs in {number} slots", partial(stack.runs_in, number), COMMITTED_SECONDS)
+        stack.await_more(COMMITTED_SECONDS)
     audit = stack.audit()
     assert (audit["missing"], audit["repeated"]) == (0, 0), audit
 

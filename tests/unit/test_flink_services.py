@@ -76,7 +76,7 @@ def test_memory_goes_where_the_state_is(backend: str, fraction: float, make_cont
 
 
 def test_there_is_a_slot_for_each_parallel_part(make_context: MakeContext) -> None:
-    found = configuration(make_context(flink_taskmanager.SERVICE, flink_parallelism=3))
+    found = configuration(make_context(flink_taskmanager.SERVICE, flink_slots=3))
     assert found["taskmanager.numberOfTaskSlots"] == "3"
 
 
