@@ -14,6 +14,7 @@ import pytest
 from clicklake.iceberg import connect
 from clicklake.stack.secrets import load, of_role
 from clicklake.tables import STREAM_TABLES
+from clicklake.trino_client import literal
 from tests.airflow_api import AirflowApi, Ended
 from tests.stack import Producing, Stack
 
@@ -23,8 +24,10 @@ SMALL_COMMITS = 200
 ROWS_A_COMMIT = 25
 RATE = 200
 RUN_SECONDS = 240
-SNAPSHOTS_MOST = 100
-"""At a commit every two seconds, those of the half minute that is kept, of the run, and some more."""
+KEPT_SECONDS = 120
+"""Kept are snapshots of half a minute before the oldest checkpoint that the stream may restore from."""
+OLDER_MOST = 5
+"""What a tag points to, and the newest with Flink's commit state where nothing was written of late."""
 LIMITS = {
     "pause_minutes": 0,
     "snapshot_retention_hours": 0,
@@ -146,8 +149,16 @@ def test_the_rows_of_a_closed_day_are_sorted(stack: Stack, before: Before) -> No
 
 
 def test_snapshots_are_bounded_and_what_is_needed_is_kept(stack: Stack, before: Before) -> None:
-    counts = {table.name: snapshots(stack, table.name) for table in STREAM_TABLES}
-    assert max(counts.values()) <= SNAPSHOTS_MOST, counts
+    expired = dict(
+        stack.sql(
+            "SELECT table_name, max(started_at) FROM maintenance_log "
+            "WHERE action = 'expire_snapshots' AND NOT dry_run AND error IS NULL GROUP BY 1"
+        )
+    )
+    for table in STREAM_TABLES:
+        before_that = f"committed_at < {literal(expired[table.name])} - INTERVAL '{KEPT_SECONDS}' SECOND"
+        older = stack.one(f'SELECT count(*) FROM "{table.name}$snapshots" WHERE {before_that}')
+        assert older <= OLDER_MOST, (table.name, older, snapshots(stack, table.name))
     assert stack.one("SELECT count(*) FROM sessions FOR VERSION AS OF 'before-maintenance'") == before.tagged_rows
     for table in STREAM_TABLES:
         carrying = "element_at(summary, 'flink.max-committed-checkpoint-id') IS NOT NULL"
