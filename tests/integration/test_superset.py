@@ -186,7 +186,7 @@ def table(rows: list[list[Any]]) -> list[list[Any]]:
 
 def roughly(row: list[Any]) -> str:
     """A row without the last digits of its numbers: the order in which Trino adds doubles up shows in them."""
-    return repr([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+    return repr([f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else value for value in row])
 
 
 def same(ours: list[list[Any]], theirs: list[list[Any]]) -> bool:
