@@ -29,4 +29,4 @@ def stack() -> Iterator[Containers]:
         stack.up()
         yield stack
     finally:
-        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
+        stack.down()

@@ -19,20 +19,28 @@ POLL_SECONDS = 2.0
 
 
 class Containers:
-    """The project of docker-compose.yaml, with no setting but the file's own."""
+    """The project of docker-compose.yaml and of what is laid over it, with no setting but the files' own."""
+
+    def __init__(self, *overrides: str) -> None:
+        self.files = ["docker-compose.yaml", *overrides]
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """What `docker compose …` prints; AssertionError with its last words if it fails."""
         environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+        environ["COMPOSE_FILE"] = os.pathsep.join(self.files)
         done = subprocess.run(
             ["docker", "compose", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
         )
         assert not check or not done.returncode, f"docker compose {arguments}: {done.stderr[-4000:]}"
         return done.stdout
 
-    def up(self) -> None:
-        """Build what changed, start everything, and wait until it is healthy."""
-        self.compose("up", "--detach", "--build", "--wait")
+    def up(self, *services: str) -> None:
+        """Build what changed, start these and what they wait for, or everything, and wait until it is healthy."""
+        self.compose("up", "--detach", "--build", "--wait", *services)
+
+    def down(self) -> None:
+        """Stop and remove everything, data too."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
 
     def lake(self, *arguments: str) -> str:
         """What the command `lake` prints on this stack."""
