@@ -48,6 +48,10 @@ class Settings:
     bind_host: str = _setting("127.0.0.1", "address every service listens on")
     public_host: str = _setting("127.0.0.1", "host by which a browser reaches the stack's pages")
 
+    elsewhere: str = _setting(
+        "", "services that are not started here, with spaces between; their _HOST and _PORT count"
+    )
+
     kafka_host: str = _setting("127.0.0.1", "host of the Kafka broker")
     kafka_port: int = _port(9092, "Kafka broker")
     kafka_controller_port: int = _port(9093, "Kafka KRaft controller")

@@ -32,8 +32,13 @@ class Registry:
         raise SettingError(f"There is no service {name!r}; there are {', '.join(service.name for service in self.all)}")
 
     def active(self, settings: Settings) -> tuple[Service, ...]:
-        """The services these settings ask for, clients left out."""
-        return tuple(service for service in self.all if not service.client and self.condition(service)(settings))
+        """The services these settings ask for, clients and those that run elsewhere left out."""
+        elsewhere = {self.find(name).name for name in settings.elsewhere.split()}
+        return tuple(
+            service
+            for service in self.all
+            if not service.client and service.name not in elsewhere and self.condition(service)(settings)
+        )
 
     def select(self, names: Iterable[str], settings: Settings) -> tuple[Service, ...]:
         """These services and all they wait for; every service of these settings if none is named."""

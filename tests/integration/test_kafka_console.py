@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -55,6 +56,21 @@ class Screen:
 def test_the_page_is_served_where_the_settings_say(stack: Stack) -> None:
     page = httpx.get(stack.settings.kafka_console_url).raise_for_status().text
     assert f"ws://127.0.0.1:{stack.settings.port('kafka_console')}/ws" in page
+
+
+def test_a_kafka_elsewhere_is_used_and_not_started(
+    request: pytest.FixtureRequest, stack: Stack, tmp_path: Path
+) -> None:
+    offset = request.config.getoption("port_offset") + 200
+    port = stack.settings.port("kafka") - offset
+    other = Stack(tmp_path / "home", offset, LAKE_ELSEWHERE="kafka", LAKE_KAFKA_PORT=str(port))
+    try:
+        other.up("kafka_console")
+        assert {one["name"] for one in other.status()["services"] if one["state"] == "ready"} == {"kafka_console"}
+        with console(other) as page:
+            Screen(page).wait_for("clickstream")
+    finally:
+        other.down("--wipe", "--yes")
 
 
 def test_one_sees_the_topic_and_its_newest_records(stack: Stack) -> None:

@@ -43,6 +43,16 @@ def test_the_rest_catalog_runs_only_when_asked_for() -> None:
     assert "rest_catalog" not in _names(DEFAULT, settings=uri)
 
 
+def test_what_runs_elsewhere_is_neither_started_nor_waited_for() -> None:
+    settings = Settings(elsewhere="kafka trino")
+    assert {"kafka", "trino"}.isdisjoint(_names(DEFAULT, settings=settings))
+    assert _names(DEFAULT, "kafka_console", settings=settings) == ["kafka_console"]
+    with pytest.raises(SettingError, match="The service trino is not run with these settings"):
+        DEFAULT.select(["trino"], settings)
+    with pytest.raises(SettingError, match="There is no service 'kafak'"):
+        DEFAULT.active(Settings(elsewhere="kafak"))
+
+
 def test_zookeeper_runs_only_when_kafka_keeps_its_metadata_there() -> None:
     assert "zookeeper" not in _names(DEFAULT, "kafka")
     assert _names(DEFAULT, "kafka", settings=Settings(kafka_metadata="zookeeper")) == ["zookeeper", "kafka"]
