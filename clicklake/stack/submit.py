@@ -9,6 +9,9 @@ from clicklake.stack import flink
 from clicklake.stack.secrets import of_role
 from clicklake.stack.service import Context, Service, module_environment
 
+JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""The client lives for seconds, and would spend many of them compiling for a speed it never gets to use."""
+
 
 def command(context: Context) -> list[str]:
     """The submission, in the Python that runs the command line; Flink's client is started in its own."""
@@ -17,7 +20,7 @@ def command(context: Context) -> list[str]:
 
 def environment(context: Context) -> dict[str, str]:
     """What Flink's client needs, the settings, and where the packages are."""
-    return {**flink.environment(context), **module_environment(context)}
+    return {**flink.environment(context), **module_environment(context), "JVM_ARGS": JVM_OPTIONS}
 
 
 def ready(_: Settings) -> None:
