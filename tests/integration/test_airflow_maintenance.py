@@ -56,8 +56,10 @@ class Before:
 
 
 @pytest.fixture(scope="module")
-def api(stack: Stack) -> AirflowApi:
-    return AirflowApi(stack.settings)
+def api(stack: Stack) -> Iterator[AirflowApi]:
+    """Airflow, without the refresh of all dashboards that follows each run."""
+    with AirflowApi(stack.settings).without("superset_refresh") as api:
+        yield api
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ GOOD_EVENTS = 20_000
 
 
 @pytest.fixture(scope="module")
-def api(stack: Stack) -> AirflowApi:
-    return AirflowApi(stack.settings)
+def api(stack: Stack) -> Iterator[AirflowApi]:
+    """Airflow, without the refresh of all dashboards that follows each run."""
+    with AirflowApi(stack.settings).without("superset_refresh") as api:
+        yield api
 
 
 @pytest.fixture(scope="module")
