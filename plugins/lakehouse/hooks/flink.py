@@ -226,8 +226,9 @@ def _find(jobs: list[Job], job_id: str) -> Job | None:
 
 def _status(found: Mapping[str, Any], state: str) -> Status:
     vertices = found.get("vertices") or []
+    # Of a job that waits for slots anew, the adaptive scheduler does not know since when.
     return Status(
-        int(found["timestamps"][state]),
+        int(found["timestamps"].get(state) or found["now"]),
         tasks=sum(vertex["parallelism"] for vertex in vertices),
         running=sum(vertex["tasks"]["RUNNING"] for vertex in vertices),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from lakehouse.hooks.flink import Checkpoints, FlinkError, FlinkHook, Job, Savepoint, UnknownError
+from lakehouse.hooks.flink import Checkpoints, FlinkError, FlinkHook, Job, Savepoint, Status, UnknownError
 
 from clicklake.errors import NotReadyError
 from clicklake.versions import PARAMETER
@@ -49,6 +49,12 @@ def test_jobs_and_which_of_them_live() -> None:
     assert found.job("e" * 32) is None
     assert found.live() == [Job(ID, NAME, "RUNNING", 5)]
     assert [job.id for job in found.live("another")] == ["d" * 32]
+
+
+@pytest.mark.parametrize(("timestamps", "since_ms"), [({"CREATED": 7}, 7), ({"CREATED": 0}, 9), ({}, 9)])
+def test_a_job_that_waits_for_slots_does_so_since_it_is_seen(timestamps: dict[str, int], since_ms: int) -> None:
+    told = {"now": 9, "timestamps": timestamps, "vertices": []}
+    assert hook(Wire({f"/jobs/{ID}": told})).status(Job(ID, "stream", "CREATED", 1)) == Status(since_ms, 0, 0)
 
 
 @pytest.mark.asyncio
