@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,6 +121,11 @@ class Stack:
         os.kill(pid, signal.SIGKILL)
         self.wait_for(f"{name} with pid {pid} is gone", lambda: not alive(pid), 10)
         return pid
+
+    def back(self, killed: Mapping[str, int]) -> bool:
+        """Whether other processes of these services are ready than those that were killed, by name their pids."""
+        found = {one["name"]: one for one in self.status()["services"]}
+        return all(found[name]["state"] == "ready" and found[name]["pid"] != pid for name, pid in killed.items())
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:

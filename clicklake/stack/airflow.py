@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +15,7 @@ from clicklake.stack.render import write
 from clicklake.stack.secrets import AIRFLOW, SUPERSET_AIRFLOW_PASSWORD, load, of_role
 from clicklake.stack.service import Configure, Context, Service
 from clicklake.stack.trino import AIRFLOW as TRINO_USER
+from clicklake.stack.web import fetch_json
 
 DATABASE = ROLE = "airflow"
 USERS = {"admin": "admin", "viewer": "viewer"}
@@ -24,7 +23,6 @@ USERS = {"admin": "admin", "viewer": "viewer"}
 SECRETS = (*AIRFLOW, *of_role("reader"), SUPERSET_AIRFLOW_PASSWORD)
 PYTHON = "CLICKLAKE_PYTHON"
 """Tells Airflow's tasks the Python that runs the command line, and so the stack's clients."""
-PROBE_SECONDS = 5
 
 
 def configure(context: Context) -> None:
@@ -155,12 +153,7 @@ def _connections(settings: Settings, context: Context) -> dict[str, dict[str, ob
 
 def health(settings: Settings, part: str) -> None:
     """The part of Airflow is healthy: metadatabase, scheduler, triggerer or dag_processor."""
-    url = f"{settings.airflow_url}/api/v2/monitor/health"
-    try:
-        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as answer:  # noqa: S310
-            found = json.load(answer)
-    except (OSError, HTTPException, ValueError) as error:
-        raise NotReadyError(f"Airflow does not answer at {url}: {error}") from None
+    found = fetch_json(f"{settings.airflow_url}/api/v2/monitor/health", "Airflow")
     state = (found.get(part) or {}).get("status")
     if state != "healthy":
         raise NotReadyError(f"Airflow's {part} is {state or 'not started'}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from clicklake.errors import LakeError, NotReadyError
+from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import render
 from clicklake.stack.service import Context
+from clicklake.stack.web import fetch_json
 
 TEMPLATES = ROOT / "flink" / "conf"
 PROBE_SECONDS = 3
@@ -121,12 +119,7 @@ def environment(context: Context) -> dict[str, str]:
 
 def get(settings: Settings, path: str) -> dict[str, Any]:
     """What Flink's REST API answers to GET; NotReadyError when it does not."""
-    try:
-        with urllib.request.urlopen(settings.flink_url + path, timeout=PROBE_SECONDS) as answer:  # noqa: S310
-            found = json.load(answer)
-    except (OSError, HTTPException, ValueError) as error:
-        raise NotReadyError(f"Flink does not answer at {settings.flink_url}{path}: {error}") from None
-    return found if isinstance(found, dict) else {}
+    return fetch_json(settings.flink_url + path, "Flink", PROBE_SECONDS)
 
 
 def url(settings: Settings) -> str:

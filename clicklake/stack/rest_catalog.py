@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import urllib.request
-from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from clicklake.catalog import catalog_uri
@@ -13,6 +11,7 @@ from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack import s3
 from clicklake.stack.service import Context, Service
+from clicklake.stack.web import fetch
 
 if TYPE_CHECKING:
     from mypy_boto3_s3tables import S3TablesClient
@@ -65,11 +64,10 @@ def ready(settings: Settings) -> None:
     """The catalog answers and its warehouse is made."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    fetch(f"{catalog_uri(settings)}/v1/config", "the REST catalog", PROBE_SECONDS)
     try:
-        with urllib.request.urlopen(f"{catalog_uri(settings)}/v1/config", timeout=PROBE_SECONDS) as answer:  # noqa: S310
-            answer.read()
         made = WAREHOUSE in _table_buckets(s3.tables_client(settings, "setup"))
-    except (OSError, HTTPException, BotoCoreError, ClientError) as error:
+    except (OSError, BotoCoreError, ClientError) as error:
         raise NotReadyError(f"the REST catalog at {catalog_uri(settings)} does not answer: {error}") from None
     if not made:
         raise NotReadyError(f"the table bucket {WAREHOUSE!r} is not made yet")

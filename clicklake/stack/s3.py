@@ -61,9 +61,13 @@ def command(context: Context) -> list[str]:
 
 def environment(context: Context) -> dict[str, str]:
     """The key with which the parts sign what they ask of each other, and what has no option."""
+    return signing_keys(context) | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": VOLUMES_AT_ONCE, "GOMEMLIMIT": GO_MEMORY_LIMIT}
+
+
+def signing_keys(context: Context) -> dict[str, str]:
+    """The key with which the store's parts sign what they ask of each other, as variables of theirs."""
     parts = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
-    keys = {f"WEED_JWT_{part}_KEY": context.secrets[S3_INTERNAL_KEY] for part in parts}
-    return keys | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": VOLUMES_AT_ONCE, "GOMEMLIMIT": GO_MEMORY_LIMIT}
+    return {f"WEED_JWT_{part}_KEY": context.secrets[S3_INTERNAL_KEY] for part in parts}
 
 
 def client(settings: Settings, role: str, attempts: int = 1, timeout_seconds: int = 5) -> S3Client:

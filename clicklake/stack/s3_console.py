@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clicklake.settings import Settings
+from clicklake.stack.s3 import signing_keys
 from clicklake.stack.secrets import S3_CONSOLE, S3_INTERNAL_KEY
 from clicklake.stack.service import Context, Service
 from clicklake.stack.web import fetch
@@ -30,9 +31,7 @@ def command(context: Context) -> list[str]:
 
 def environment(context: Context) -> dict[str, str]:
     """Who may log in, and the keys that the store's parts want from each other."""
-    parts = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
-    keys = {f"WEED_JWT_{part}_KEY": context.secrets[S3_INTERNAL_KEY] for part in parts}
-    return keys | {
+    return signing_keys(context) | {
         "WEED_ADMIN_USER": "admin",
         "WEED_ADMIN_PASSWORD": context.secrets[ADMIN_PASSWORD],
         "WEED_ADMIN_READONLY_USER": "viewer",

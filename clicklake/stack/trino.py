@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import escape, render
 from clicklake.stack.secrets import of_role
 from clicklake.stack.service import Context, Service
+from clicklake.stack.web import fetch_json
 from clicklake.tables import DATA_QUALITY, REJECTED
 
 TEMPLATES = ROOT / "trino"
@@ -102,12 +101,7 @@ def ready(settings: Settings) -> None:
 
 
 def _get(settings: Settings, path: str) -> dict[str, Any]:
-    try:
-        with urllib.request.urlopen(settings.trino_url + path, timeout=PROBE_SECONDS) as answer:  # noqa: S310
-            found = json.load(answer)
-    except (OSError, HTTPException, ValueError) as error:
-        raise NotReadyError(f"Trino does not answer at {settings.trino_url}: {error}") from None
-    return found if isinstance(found, dict) else {}
+    return fetch_json(settings.trino_url + path, "Trino", PROBE_SECONDS)
 
 
 def url(settings: Settings) -> str:

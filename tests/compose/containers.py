@@ -16,6 +16,7 @@ from tests.waiting import patient, wait_for
 
 T = TypeVar("T")
 POLL_SECONDS = 2.0
+COMMITTED_SECONDS = 300
 
 
 class Containers:
@@ -65,6 +66,11 @@ class Containers:
             return 0
         job = httpx.get(f"{Settings().flink_url}/jobs/{running[0]}", timeout=patient(10)).raise_for_status().json()
         return max(int(vertex["parallelism"]) for vertex in job["vertices"])
+
+    def audited(self) -> None:
+        """Nothing is missing and nothing is there twice, whatever is still to be committed."""
+        audit = self.audit()
+        assert (audit["missing"], audit["repeated"]) == (0, 0), audit
 
     def events(self) -> int:
         """Rows of clickstream."""

@@ -60,17 +60,11 @@ def test_nothing_is_lost_when_zookeeper_and_its_broker_are_killed(other_stack: S
         before = other_stack.newest_commit()
         other_stack.wait_for("events are being committed", lambda: other_stack.newest_commit() > before, 60)
         killed = {name: other_stack.kill(name) for name in ("zookeeper", "kafka")}
-        other_stack.wait_for("both are ready again", lambda: back(other_stack, killed), RECOVERED_SECONDS)
+        other_stack.wait_for("both are ready again", lambda: other_stack.back(killed), RECOVERED_SECONDS)
         after = other_stack.newest_commit()
         other_stack.wait_for("new events are committed", lambda: other_stack.newest_commit() > after, RECOVERED_SECONDS)
     audit = other_stack.settled(RECOVERED_SECONDS)
     assert audit["exact"], audit
-
-
-def back(stack: Stack, killed: dict[str, int]) -> bool:
-    """Whether other processes of these services serve."""
-    found = {name: stack.service(name) for name in killed}
-    return all(one["state"] == "ready" and one["pid"] != killed[name] for name, one in found.items())
 
 
 def test_partitions_without_records_hold_no_window_back(other_stack: Stack) -> None:
