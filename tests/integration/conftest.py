@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clicklake.settings import ROOT
+from tests import tree
 from tests.oracle import Rules
 from tests.stack import Stack
 
@@ -26,12 +27,15 @@ FAST = {
 """Short enough that windows close and rows are committed while a test waits; and tables are tended when a test asks."""
 
 
+FIRST, LAST = ("test_slice",), ("test_airflow_evolution", "test_other_choices")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and order them.
 
     What needs no stack comes before one takes the machine. The slice expects a topic that holds its own records alone,
-    so of these it comes first, and what Airflow does to the tables after what does nothing to them; tests that put
-    another stack in place of the shared one come last.
+    so of these it comes first, and what Airflow does to the tables after what does nothing to them. Last is what
+    changes the contract itself, and what puts another stack in place of the shared one.
     """
     here = Path(__file__).parent
     for item in items:
@@ -41,11 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item, here))
 
 
-def _place(item: pytest.Item, here: Path) -> tuple[bool, bool, bool, bool]:
+def _place(item: pytest.Item, here: Path) -> tuple[bool, int, bool, bool]:
     if here not in item.path.parents:
-        return False, False, False, False
+        return False, 0, False, False
     name = item.path.stem
-    return True, item.get_closest_marker("last") is not None, name.startswith("test_airflow"), name != "test_slice"
+    return True, LAST.index(name) + 1 if name in LAST else 0, name.startswith("test_airflow"), name not in FIRST
 
 
 @pytest.fixture(scope="session")
@@ -55,22 +59,29 @@ def rules() -> Rules:
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def checkout() -> Iterator[Path]:
+    """The project's files that the shared stack runs, a copy for tests to edit as a developer edits a deployment's."""
+    with tempfile.TemporaryDirectory(prefix="lake-tree-") as folder:
+        # PostgreSQL, when root starts it, runs as another user.
+        Path(folder).chmod(0o755)
+        yield tree.copy(Path(folder) / "clicklake")
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, checkout: Path) -> Iterator[Stack]:
     """A whole stack without the producer service: its topic holds what the tests send and nothing else."""
-    for one in running(request, request.config.getoption("port_offset"), **FAST):
+    for one in running(request, request.config.getoption("port_offset"), FAST, checkout):
         one.up("superset_web", "kafka_console", "s3_console")
         yield one
 
 
-def running(request: pytest.FixtureRequest, port_offset: int, **settings: str) -> Iterator[Stack]:
-    """Bring a stack up in a folder of its own; afterwards nothing is left of it but the logs of a failure."""
-    yield from running_from(ROOT, request, port_offset, settings)
-
-
-def running_from(
-    root: Path, request: pytest.FixtureRequest, port_offset: int, settings: Mapping[str, str]
+def running(
+    request: pytest.FixtureRequest, port_offset: int, settings: Mapping[str, str], root: Path = ROOT
 ) -> Iterator[Stack]:
-    """The same with the project's files in another folder."""
+    """Bring a stack up in a folder of its own, with the project's files of `root`.
+
+    Afterwards nothing is left of it but the logs of a failure.
+    """
     folder = Path(tempfile.mkdtemp(prefix="lake-"))
     folder.chmod(0o755)
     stack = Stack(folder / "home", port_offset, **settings)

@@ -152,7 +152,7 @@ def test_every_chart_answers_and_is_in_the_cache(api: AirflowApi, superset: Supe
 
 
 def test_a_run_with_nothing_new_touches_no_dataset(api: AirflowApi, superset: SupersetApi, visits: Visits) -> None:
-    assert run(api).state == "success"
+    assert run(api, TABLE, VIRTUAL).state == "success"
     before = superset.all("dataset")
     ended = run(api)
     assert "columns" not in api.log(DAG, ended.run_id, "refresh").replace("Take over the columns", "")
@@ -195,7 +195,7 @@ def test_a_chart_that_a_dropped_column_breaks_is_named(
     api: AirflowApi, visits: Visits, column: str, words: str
 ) -> None:
     visits.stack.sql(f"ALTER TABLE {TABLE} DROP COLUMN {column}")
-    ended = run(api)
+    ended = run(api, TABLE)
     assert (ended.state, ended.tasks) == ("failed", {"refresh": "success", "check": "failed"})
     assert f"{TABLE}: columns dropped: {column}" in api.log(DAG, ended.run_id, "refresh")
     log = api.log(DAG, ended.run_id, "check")

@@ -12,7 +12,6 @@ from tests.integration.conftest import FAST, running
 from tests.integration.test_strange_records import event
 from tests.stack import Stack
 
-pytestmark = pytest.mark.last
 RECOVERED_SECONDS = 240
 
 
@@ -27,7 +26,7 @@ def other_stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Stack]
         "LAKE_FLINK_STATE_BACKEND": "hashmap",
         "LAKE_IDLE_SECONDS": "4",
     }
-    yield from running(request, offset, **FAST, **other)
+    yield from running(request, offset, FAST | other)
 
 
 def test_events_arrive_once_through_a_rest_catalog(other_stack: Stack) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clicklake.errors import LakeError
 from clicklake.settings import Settings
 from clicklake.tables import STREAM_TABLES, Table
-from clicklake.trino_client import QueryError, Result, identifier
+from clicklake.trino_client import QueryError, Result, identifier, literal
 from lakehouse.maintenance import log
 from lakehouse.maintenance.decide import Action, Kind, LastActions, Limits, decide
 from lakehouse.maintenance.health import Health, measure
 from lakehouse.maintenance.log import Done
+from lakehouse.maintenance.portions import files_query, portions
 from lakehouse.maintenance.writer import Writer
 
 if TYPE_CHECKING:
@@ -138,32 +139,49 @@ class Maintenance:
         return None
 
     def perform(self, table: Table, action: Action) -> None:
-        """Run the action, again after a conflict; ConflictError when there is no end of them."""
+        """Do the action, a merge portion by portion; ConflictError when other commits get in its way without end."""
+        for files in self._portions(table, action):
+            self._persist(table, action, files)
+
+    def _portions(self, table: Table, action: Action) -> Iterable[tuple[str, ...]]:
+        if action.kind is not Kind.OPTIMIZE:
+            return [()]
+        found = self.lake.rows(files_query(self.lake.settings, table, action))
+        return portions(((path, size) for path, size in found), self.limits.target_bytes)
+
+    def _persist(self, table: Table, action: Action, files: tuple[str, ...]) -> None:
         for seconds in BACK_OFF_SECONDS:
             with suppress(ConflictError):
-                self._attempt(table, action)
+                self._attempt(table, action, files)
                 return
             _log.warning("%s of %s met another commit; again in %s s", action.kind, table.name, seconds)
             self.sleep(seconds)
-        self._attempt(table, action)
+        self._attempt(table, action, files)
 
-    def _attempt(self, table: Table, action: Action) -> None:
+    def _attempt(self, table: Table, action: Action, files: tuple[str, ...]) -> None:
         try:
             # The retention counts from the moment Trino begins, so it is worked out anew for each attempt.
-            self.lake.query(*statement(self.lake.settings, table, action, _now()))
+            self.lake.query(*statement(self.lake.settings, table, action, _now(), files))
         except QueryError as error:
             if COMMIT_ERROR not in str(error):
                 raise
             raise ConflictError(f"conflict with other commits to the table: {error}") from error
 
 
-def statement(settings: Settings, table: Table, action: Action, now: datetime) -> tuple[str, dict[str, str]]:
-    """The statement of Trino's that does the action when run at `now`, and the session properties it needs."""
+def statement(
+    settings: Settings, table: Table, action: Action, now: datetime, files: Sequence[str] = ()
+) -> tuple[str, dict[str, str]]:
+    """The statement of Trino's that does the action when run at `now`, and the session properties it needs.
+
+    `files` are the paths of those that a merge takes, all of the day's if none is named.
+    """
     name = identifier(settings, table.name)
     if action.kind is Kind.ANALYZE:
         return f"ANALYZE {name}", {}
     if action.kind is Kind.OPTIMIZE:
-        where = f"CAST({table.partition_day} AS date) = DATE '{action.day}'"
+        where = f"CAST({table.partition_day} AS date) = {literal(action.day)}"
+        if files:
+            where += f' AND "$path" IN ({", ".join(map(literal, files))})'
         call = f"optimize(file_size_threshold => '{action.threshold_bytes}B') WHERE {where}"
         return f"ALTER TABLE {name} EXECUTE {call}", ONE_SORTED_FILE
     if action.keep_from is None:

@@ -39,7 +39,9 @@ def _limit(default: float, meaning: str, *, least: float = 0, most: float | None
 class Limits:
     """Every threshold of maintenance. `Limits.from_params` takes some of them from a run's parameters."""
 
-    target_mib: float = _limit(128, "size a data file shall have, MiB", least=1)
+    target_mib: float = _limit(
+        64, "size a data file shall have, MiB; a merge takes up to twice that into Trino's heap", least=1
+    )
     small_share: float = _limit(0.125, "a file below this share of the target size is small", least=0.001, most=1)
     hot_small_files: float = _limit(100, "small files of an open day before they are merged", least=2)
     closed_small_share: float = _limit(0.1, "share of small files that a closed day may have", most=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from lakehouse.maintenance import act, log, writer
 from lakehouse.maintenance.act import ConflictError, Maintenance, MaintenanceError, statement
 from lakehouse.maintenance.decide import Action, Kind, Limits
 from lakehouse.maintenance.health import FlinkCommit, Health, Partition
+from lakehouse.maintenance.portions import FILES_MOST, portions
 from lakehouse.maintenance.writer import Writer
 
 from clicklake.settings import Settings
@@ -26,12 +27,16 @@ BUSY = QueryError("Trino: Failed to commit (ICEBERG_COMMIT_ERROR, query 1)")
 
 @dataclass
 class FakeLake:
-    """A lake whose Trino fails with the given errors, one a statement, and keeps what it was told."""
+    """A lake whose Trino fails with the given errors, one a statement, and keeps what it was told.
+
+    It has two small files in every partition, unless it is given others.
+    """
 
     errors: list[QueryError] = field(default_factory=list)
     told: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     logged: list[tuple[Any, ...]] = field(default_factory=list)
     settings: Settings = SETTINGS
+    files: Sequence[tuple[str, int]] = (("s3://lake/a.parquet", 500), ("s3://lake/b.parquet", 500))
 
     def query(self, statement: str, session: Mapping[str, str] | None = None) -> Result:
         self.told.append((statement, dict(session or {})))
@@ -41,6 +46,8 @@ class FakeLake:
 
     def rows(self, statement: str, session: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
         assert not session
+        if "$files" in statement:
+            return list(self.files)
         assert "maintenance_log" in statement
         return self.logged
 
@@ -118,6 +125,41 @@ def test_the_statements(action: Action, expected: str, session: dict[str, str]) 
         f'ALTER TABLE "iceberg"."db"."clickstream" {expected}',
         session,
     )
+
+
+def test_a_merge_names_its_files() -> None:
+    action = Action(Kind.OPTIMIZE, "", date(2026, 11, 24), 1000)
+    told, _ = statement(SETTINGS, CLICKSTREAM, action, NOW, ("s3://lake/a.parquet", "s3://lake/it's.parquet"))
+    assert told.endswith(
+        """WHERE CAST(event_time AS date) = DATE '2026-11-24' """
+        """AND "$path" IN ('s3://lake/a.parquet', 's3://lake/it''s.parquet')"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([1, 1, 1], [3], id="all together"),
+        pytest.param([9, 9, 9, 9, 9], [2, 2], id="one left alone stays as it is"),
+        pytest.param([9, 9, 1, 1], [2, 2], id="the rest is merged too"),
+        pytest.param([3, 3, 3, 3, 9], [4], id="less than twice the target"),
+        pytest.param([0] * (FILES_MOST + 2), [FILES_MOST, 2], id="no statement without end"),
+    ],
+)
+def test_a_merge_in_portions(sizes: list[int], expected: list[int]) -> None:
+    files = [(f"{number}.parquet", size) for number, size in enumerate(sizes)]
+    found = list(portions(files, 10))
+    assert [len(portion) for portion in found] == expected
+    assert [path for portion in found for path in portion] == [path for path, _ in files][: sum(expected)]
+
+
+def test_a_merge_is_done_portion_by_portion_each_with_patience() -> None:
+    lake = FakeLake(errors=[BUSY], files=[(f"{number}.parquet", 40 << 20) for number in range(4)])
+    maintenance(lake, health(4)).perform(CLICKSTREAM, Action(Kind.OPTIMIZE, "", date(2026, 11, 24), 64 << 20))
+    named = [told.rsplit("IN ", 1)[1] for told, _ in lake.told]
+    first, second = "('0.parquet', '1.parquet')", "('2.parquet', '3.parquet')"
+    assert named == [first, first, second]
 
 
 def test_what_is_kept_stays_kept_however_late_the_statement_runs() -> None:
