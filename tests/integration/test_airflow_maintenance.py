@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from pyiceberg.exceptions import CommitFailedException
 
 from clicklake.iceberg import connect
 from clicklake.stack.secrets import load, of_role
@@ -22,9 +18,8 @@ from clicklake.trino_client import literal
 from tests.airflow_api import AirflowApi, Ended
 from tests.stack import Producing, Stack
 
-MIDNIGHT = datetime(2020, 2, 2, tzinfo=UTC)
-"""When a closed day begins that no other test writes."""
-DAY = f"{MIDNIGHT:%Y-%m-%d}"
+DAY = "2020-02-02"
+"""A closed day that no other test writes."""
 SMALL_COMMITS = 200
 ROWS_A_COMMIT = 25
 RATE = 200
@@ -73,7 +68,8 @@ def before(stack: Stack) -> Iterator[Before]:
     with stack.producing("--rate", str(RATE)) as producer:
         stack.wait_for("sessions are committed", lambda: stack.one("SELECT count(*) FROM sessions"), 90)
         tagged = tag(stack, "sessions", "before-maintenance")
-        append(stack, SMALL_COMMITS)
+        for number in range(SMALL_COMMITS):
+            stack.sql(small_commit(number))
         try:
             (rows,) = stack.sql(FINGERPRINT)
             yield Before(producer, rows, tagged, snapshots(stack, "sessions"))
@@ -91,34 +87,14 @@ def tag(stack: Stack, name: str, label: str) -> int:
     return int(stack.one(f"SELECT count(*) FROM {name} FOR VERSION AS OF '{label}'"))
 
 
-def append(stack: Stack, commits: int) -> None:
-    """Add rows of the closed day in so many commits, each a file, beside the stream's."""
-    catalog = connect(stack.settings, load(stack.settings, of_role("flink")))
-    table = catalog.load_table((stack.settings.database, "sessions"))
-    for number in range(commits):
-        rows = pa.Table.from_pylist([session(number, n) for n in range(ROWS_A_COMMIT)], table.schema().as_arrow())
-        while True:
-            try:
-                table.append(rows)
-                break
-            except CommitFailedException:
-                table.refresh()
-
-
-def session(number: int, n: int) -> dict[str, Any]:
-    """A row of one of those commits; they overlap in time."""
-    return {
-        "session_id": f"maintenance-{number}-{n}",
-        "user_id": "nobody",
-        "device": "mobile",
-        "started_at": MIDNIGHT + timedelta(seconds=(n * 7919 + number * 97) % 80000),
-        "ended_at": MIDNIGHT + timedelta(seconds=86399),
-        "events": 5,
-        "page_views": 3,
-        "carts": 1,
-        "purchases": 1,
-        "revenue": Decimal(number) + Decimal("0.25"),
-    }
+def small_commit(number: int) -> str:
+    return f"""
+        INSERT INTO sessions
+        SELECT 'maintenance-{number}-' || CAST(n AS varchar), 'nobody', 'mobile',
+               TIMESTAMP '{DAY} 00:00:00 UTC' + INTERVAL '1' SECOND * ((n * 7919 + {number} * 97) % 80000),
+               TIMESTAMP '{DAY} 23:59:59 UTC', 5, 3, 1, 1, DECIMAL '{number}.25'
+        FROM UNNEST(sequence(1, {ROWS_A_COMMIT})) AS numbers (n)
+        """
 
 
 def snapshots(stack: Stack, table: str) -> int:
