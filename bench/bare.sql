@@ -7,7 +7,7 @@ CREATE TEMPORARY TABLE bare_events (
   ingested_at TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL
 ) WITH (
   'connector' = 'kafka',
-  'properties.bootstrap.servers' = '$bootstrap',
+  $kafka,
   'properties.group.id' = 'bench-bare',
   'topic' = '$topic',
   'scan.startup.mode' = 'earliest-offset',

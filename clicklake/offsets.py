@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from clicklake import kafka_client
 from clicklake.errors import NotReadyError
+from clicklake.kafka_client import Told
 from clicklake.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
@@ -27,8 +30,9 @@ class Retained:
 
 def retained(settings: Settings) -> dict[int, Retained]:
     """By partition number, the offsets of the topic that Kafka still has."""
-    client = AdminClient(client_options(settings))
-    with _errors(settings, "the offsets"):
+    told = Told(settings)
+    client = AdminClient(client_options(settings) | {"error_cb": told})
+    with _errors(settings, "the offsets", told, client):
         numbers = _partitions(client, settings.kafka_topic)
         first = _offsets(client, settings.kafka_topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = _offsets(client, settings.kafka_topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -43,7 +47,9 @@ def received_at(settings: Settings, offsets: Mapping[int, int]) -> dict[int, dat
     options = {"group.id": "clicklake-look", "enable.auto.commit": False}
     # A record that has just expired is answered by the oldest that is left, and one batch is enough.
     options |= {"auto.offset.reset": "earliest", "queued.min.messages": 1}
-    with closing(Consumer({**client_options(settings), **options})) as consumer, _errors(settings, "the records"):
+    told = Told(settings)
+    consumer = Consumer(client_options(settings) | options | {"error_cb": told})
+    with closing(consumer), _errors(settings, "the records", told, consumer):
         consumer.assign([TopicPartition(settings.kafka_topic, *place) for place in offsets.items()])
         found = dict(_received(consumer, len(offsets)))
     if missing := sorted(offsets.keys() - found.keys()):
@@ -68,10 +74,10 @@ def _received(consumer: Consumer, partitions: int) -> Iterator[tuple[int, dateti
             yield number, datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
 
 
-def client_options(settings: Settings) -> dict[str, str | int | float | bool]:
+def client_options(settings: Settings) -> dict[str, Any]:
     """Options of a client that asks: it complains to its caller alone."""
     return {
-        "bootstrap.servers": settings.kafka_bootstrap,
+        **kafka_client.options(settings),
         # The client's own complaints go to stderr line by line; the error says it in one.
         "log_level": 0,
         "socket.timeout.ms": int(TIMEOUT_SECONDS * 1000),
@@ -79,13 +85,13 @@ def client_options(settings: Settings) -> dict[str, str | int | float | bool]:
 
 
 @contextmanager
-def _errors(settings: Settings, what: str) -> Iterator[None]:
+def _errors(settings: Settings, what: str, told: Told, client: AdminClient | Consumer) -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
         raise NotReadyError(
             f"Kafka does not tell {what} of topic {settings.kafka_topic} at {settings.kafka_bootstrap}: "
-            f"{error.args[0].str()}; is it up? `./lake status` tells"
+            f"{told.why(error, client, '; is it up? `./lake status` tells')}"
         ) from error
 
 

@@ -56,6 +56,15 @@ class Settings:
     kafka_port: int = _port(9092, "Kafka broker")
     kafka_controller_port: int = _port(9093, "Kafka KRaft controller")
     kafka_metadata: str = _setting("kraft", "where Kafka keeps its metadata", choices=("kraft", "zookeeper"))
+    kafka_security_protocol: str = _setting(
+        "PLAINTEXT", "how clients reach Kafka", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+    )
+    kafka_sasl_mechanism: str = _setting(
+        "SCRAM-SHA-512", "how they log in, by SASL", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+    )
+    kafka_ca_file: Path | None = _setting(
+        None, "PEM file of the authority that vouches for Kafka, by SSL; empty: those that the system trusts"
+    )
     zookeeper_host: str = _setting("127.0.0.1", "host of ZooKeeper, when kafka_metadata is zookeeper")
     zookeeper_port: int = _port(2181, "ZooKeeper")
     kafka_topic: str = _setting("clickstream", "topic of the events")

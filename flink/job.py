@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clicklake import events, tables
 from clicklake.catalog import flink_properties
 from clicklake.events import RECORD_MAX_BYTES
+from clicklake.kafka_client import flink_properties as kafka_properties
 from clicklake.settings import Settings
 from clicklake.stack.render import fill
 from clicklake.stack.secrets import load, of_role
@@ -28,7 +30,7 @@ def values(settings: Settings) -> dict[str, object]:
 
 def _known(settings: Settings) -> dict[str, object]:
     return {
-        "bootstrap": settings.kafka_bootstrap,
+        "kafka": _options({f"properties.{name}": value for name, value in kafka_properties(settings).items()}),
         "topic": settings.kafka_topic,
         "group": NAME,
         "fetch_max_bytes": RECORD_MAX_BYTES,
@@ -56,6 +58,10 @@ def _known(settings: Settings) -> dict[str, object]:
         "amount_max": events.PURCHASE_AMOUNT_RANGE[1],
         "amount_digits": ", ".join(map(str, events.PURCHASE_AMOUNT_DIGITS)),
     }
+
+
+def _options(given: Mapping[str, str]) -> str:
+    return ", ".join(f"'{name}' = '{value}'" for name, value in given.items())
 
 
 def _quoted(names: tuple[str, ...]) -> str:
@@ -127,8 +133,7 @@ def connect(settings: Settings, arguments: list[str]) -> tuple[Any, Any]:
     streams = StreamExecutionEnvironment(java(configuration._j_configuration))  # noqa: SLF001
     environment = StreamTableEnvironment.create(streams)
     catalog = flink_properties(settings, load(settings, of_role("flink")))
-    options = ", ".join(f"'{name}' = '{value}'" for name, value in catalog.items())
-    environment.execute_sql(f"CREATE CATALOG {settings.catalog_name} WITH ({options})")
+    environment.execute_sql(f"CREATE CATALOG {settings.catalog_name} WITH ({_options(catalog)})")
     return streams, environment
 
 

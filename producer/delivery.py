@@ -12,8 +12,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
+from clicklake import kafka_client
 from clicklake.errors import DeliveryError, NotReadyError
 from clicklake.events import RECORD_MAX_BYTES
+from clicklake.kafka_client import Told
 from clicklake.settings import Settings
 from producer.record import Record
 from producer.truth import Truth
@@ -39,7 +41,7 @@ def options(settings: Settings, timeout_seconds: float) -> dict[str, Any]:
     silent.propagate = False
     silent.addHandler(logging.NullHandler())
     return {
-        "bootstrap.servers": settings.kafka_bootstrap,
+        **kafka_client.options(settings),
         "client.id": "clicklake-producer",
         "enable.idempotence": True,
         "acks": "all",
@@ -69,6 +71,7 @@ class Delivery:
         self._truth = truth
         self._say = say
         self._away = False
+        self._access = Told(settings)
         self._failed: Counter[str] = Counter()
         self._given_up: str | None = None
         self._producer = Producer(options(settings, timeout_seconds) | {"error_cb": self._on_error})
@@ -126,7 +129,7 @@ class Delivery:
     def _on_report(self, record: Record, error: KafkaError | None, message: Message) -> None:
         if error is None:
             if self._away:
-                self._away = False
+                self._away, self._access.refusal = False, ""
                 self._say(f"Kafka at {self._bootstrap} is back")
             self._truth.acknowledged(record, message.partition() or 0, message.offset() or 0)
             return
@@ -138,6 +141,8 @@ class Delivery:
             self._given_up = self._given_up or reason
 
     def _reason(self, error: KafkaError) -> str:
+        if error.code() in (TIMED_OUT, *PURGED) and self._access.refusal:
+            return self._access.refusal
         if error.code() == TIMED_OUT:
             return f"Kafka did not answer for {self._timeout_seconds:g} s"
         if error.code() in PURGED:
@@ -145,6 +150,7 @@ class Delivery:
         return error.str()
 
     def _on_error(self, error: KafkaError) -> None:
+        self._access(error)
         if error.code() == ALL_BROKERS_DOWN and not self._away:
             self._away = True
             self._say(f"Kafka at {self._bootstrap} does not answer; waiting up to {self._timeout_seconds:g} s")
@@ -152,7 +158,9 @@ class Delivery:
 
 def await_topic(settings: Settings, timeout_seconds: float, say: Say, stopped: Callable[[], bool]) -> None:
     """Return when the topic is there; NotReadyError if Kafka does not answer in time or has no such topic."""
-    client = AdminClient({key: options(settings, 1)[key] for key in ("bootstrap.servers", "logger")})
+    access = Told(settings)
+    own = {"logger": options(settings, 1)["logger"], "error_cb": access}
+    client = AdminClient({**kafka_client.options(settings), **own})
     deadline = time.monotonic() + timeout_seconds
     told = False
     while not stopped():
@@ -160,6 +168,9 @@ def await_topic(settings: Settings, timeout_seconds: float, say: Say, stopped: C
             topics = client.list_topics(timeout=max(0.1, min(1.0, deadline - time.monotonic()))).topics
             break
         except KafkaException:
+            client.poll(0)
+            if access.refusal:
+                raise NotReadyError(f"Kafka does not answer at {settings.kafka_bootstrap}: {access.refusal}") from None
             if time.monotonic() >= deadline:
                 raise NotReadyError(
                     f"Kafka at {settings.kafka_bootstrap} did not answer for {timeout_seconds:g} s; start it with "

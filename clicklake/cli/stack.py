@@ -26,6 +26,8 @@ def up(names: Iterable[str], settings: Settings, registry: Registry | None = Non
     """Bring the services up and show them; nothing is done for what is up already."""
     known = registry or default()
     chosen = known.select(names, settings)
+    for service in chosen:
+        service.check(settings)
     out, begun = show.console(), time.monotonic()
     supervisor = Supervisor(settings, known.all)
     supervisor.check_settings()

@@ -69,6 +69,7 @@ def service(
         environment=environment,
         environments=("airflow",),
         secrets=SECRETS,
+        kafka_client=True,
         after=(after,),
         **more,
     )

@@ -14,6 +14,7 @@ SERVICE = Service(
     environment=airflow.environment,
     environments=("airflow",),
     secrets=airflow.SECRETS,
+    kafka_client=True,
     after=("airflow_setup",),
     client=True,
 )

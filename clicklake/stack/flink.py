@@ -7,15 +7,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from clicklake import kafka_client
 from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack.render import render
+from clicklake.stack.render import render, write
+from clicklake.stack.secrets import of_kafka
 from clicklake.stack.service import Context
 from clicklake.stack.web import fetch_json
 
 TEMPLATES = ROOT / "flink" / "conf"
 PROBE_SECONDS = 3
 PLUGIN = "s3-fs-native"
+JAAS = "kafka.jaas"
+"""The file that tells who Flink's processes are to Kafka, if it asks."""
 MANAGED_FRACTION = {"hashmap": 0.15, "rocksdb": 0.4}
 """Managed memory holds RocksDB's caches; with state on the heap only the windows' buffers need it."""
 MODULE_OPTIONS = (
@@ -71,6 +75,8 @@ def configure(context: Context) -> None:
     }
     for template in TEMPLATES.iterdir():
         render(template, context.config / template.name, values if template.suffix == ".yaml" else {})
+    if of_kafka(settings):
+        write(context.config / JAAS, kafka_client.jaas(settings, context.secrets))
 
 
 def package(context: Context) -> Path:
@@ -113,8 +119,13 @@ def environment(context: Context) -> dict[str, str]:
         "FLINK_PID_DIR": str(context.data / "tmp"),
         # Given here, the scripts do not add an option of their own that Java 24 and later refuse. What a killed JVM has
         # unpacked goes at the next start, with the folder.
-        "FLINK_ENV_JAVA_OPTS": " ".join((*MODULE_OPTIONS, f"-Djava.io.tmpdir={context.data / 'tmp'}")),
+        "FLINK_ENV_JAVA_OPTS": " ".join((*MODULE_OPTIONS, *_own_options(context))),
     }
+
+
+def _own_options(context: Context) -> list[str]:
+    jaas = [f"-Djava.security.auth.login.config={context.config / JAAS}"] if of_kafka(context.settings) else []
+    return [f"-Djava.io.tmpdir={context.data / 'tmp'}", *jaas]
 
 
 def get(settings: Settings, path: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ SERVICE = Service(
     environments=("engines", "flink"),
     artifacts=("flink", "flink-s3"),
     secrets=of_role("flink"),
+    kafka_client=True,
     ports=("flink", "flink_rpc", "flink_blob"),
     after=("setup",),
     url=flink.url,

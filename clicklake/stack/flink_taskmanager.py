@@ -30,6 +30,7 @@ SERVICE = Service(
     environments=("engines", "flink"),
     artifacts=("flink", "flink-s3"),
     secrets=of_role("flink"),
+    kafka_client=True,
     ports=("flink_taskmanager_rpc", "flink_taskmanager_data"),
     after=("flink_jobmanager",),
 )

@@ -18,7 +18,7 @@ from clicklake.stack.service import Service, as_program
 
 def hand_out(settings: Settings, folder: Path, service: Service) -> None:
     """Write the service's secrets into the folder, 0600, and remove what else is there."""
-    values = secrets.load(settings, service.secrets)
+    values = secrets.load(settings, service.secret_names(settings))
     for other in folder.iterdir():
         if other.name not in values:
             other.unlink()

@@ -7,14 +7,21 @@ import shutil
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clicklake.errors import LakeError, NotReadyError
+from clicklake import kafka_client
+from clicklake.errors import LakeError, NotReadyError, SettingError
 from clicklake.events import RECORD_MAX_BYTES
+from clicklake.kafka_client import Told
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import fill, render
 from clicklake.stack.service import Context, Service
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 TEMPLATES = ROOT / "kafka"
 BATCH_OVERHEAD_BYTES = 64 * 1024
@@ -30,6 +37,15 @@ LOGGING = {
 """The file that configures what is logged, and the option that names it."""
 META_VERSIONS = {"0": "zookeeper", "1": "kraft"}
 """By the version of its file meta.properties, where the broker of a log folder keeps its metadata."""
+
+
+def check(settings: Settings) -> None:
+    """SettingError when clients are to reach it in another way than it is reached."""
+    if settings.kafka_security_protocol != "PLAINTEXT":
+        raise SettingError(
+            f"LAKE_KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol}, which the stack's own Kafka does not "
+            "speak: take the setting away, or say LAKE_ELSEWHERE=kafka and where that is"
+        )
 
 
 def configure(context: Context) -> None:
@@ -112,19 +128,27 @@ def quiet_client(settings: Settings) -> dict[str, Any]:
     logger = logging.getLogger("clicklake.kafka.client")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
-    return {"bootstrap.servers": settings.kafka_bootstrap, "logger": logger}
+    return {**kafka_client.options(settings), "logger": logger}
+
+
+@contextmanager
+def asking(settings: Settings) -> Iterator[AdminClient]:
+    """A client to ask by; what it raises becomes a NotReadyError that says why Kafka does not answer."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    told = Told(settings)
+    client = AdminClient(quiet_client(settings) | {"error_cb": told})
+    try:
+        yield client
+    except KafkaException as error:
+        raise NotReadyError(f"Kafka does not answer at {settings.kafka_bootstrap}: {told.why(error, client)}") from None
 
 
 def ready(settings: Settings) -> None:
     """The broker answers a request for metadata."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    client = AdminClient(quiet_client(settings))
-    try:
+    with asking(settings) as client:
         brokers = client.list_topics(timeout=3).brokers
-    except KafkaException as error:
-        raise NotReadyError(f"Kafka does not answer at {settings.kafka_bootstrap}: {error.args[0].str()}") from None
     if not brokers:
         raise NotReadyError(f"Kafka at {settings.kafka_bootstrap} has no broker registered yet")
 
@@ -134,6 +158,7 @@ SERVICE = Service(
     summary="Kafka broker",
     command=command,
     ready=ready,
+    check=check,
     configure=configure,
     environments=("engines",),
     artifacts=tuple(GROUPS.values()),

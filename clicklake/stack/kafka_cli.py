@@ -27,6 +27,7 @@ SERVICE = Service(
     ready=kafka.ready,
     environment=environment,
     environments=("console",),
+    kafka_client=True,
     after=("kafka",),
     client=True,
 )

@@ -42,5 +42,6 @@ SERVICE = Service(
     environments=("console",),
     ports=("kafka_console",),
     url=url,
+    kafka_client=True,
     after=("kafka",),
 )

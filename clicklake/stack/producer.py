@@ -50,5 +50,6 @@ SERVICE = Service(
     ready=ready,
     configure=configure,
     environment=environment,
+    kafka_client=True,
     after=("setup",),
 )

@@ -37,6 +37,7 @@ def run(
 ) -> NoReturn:
     """Become the service; a client's command is given the arguments. LakeError if it cannot be started."""
     service = registry.find(name)
+    service.check(settings)
     install.install([service], settings)
     for other in () if at_once else registry.waited_for(service, settings):
         _await(other, settings)
@@ -80,7 +81,7 @@ def make_context(service: Service, settings: Settings) -> Context:
     environments, artifacts = install.paths(service, settings)
     return Context(
         settings=settings,
-        secrets=secrets.load(settings, service.secrets),
+        secrets=secrets.load(settings, service.secret_names(settings)),
         config=config,
         data=data,
         environments=environments,

@@ -1,7 +1,8 @@
 """The secrets of the stack: made once, kept in one folder only their owner can open. Plain standard library.
 
 Each engine has a role of its own in the catalog's database and keys of its own to the S3 store, so that none can do
-more than it needs. A file put there beforehand is kept: that is how keys to a store of one's own are given.
+more than it needs. A file put there beforehand is kept: that is how keys to a store of one's own are given, and the
+login at a Kafka of one's own, which is never made here.
 """
 
 from __future__ import annotations
@@ -64,6 +65,15 @@ NAMES = (
 )
 
 
+KAFKA = ("kafka_user", "kafka_password")
+"""What clients log in with at a Kafka elsewhere: given, never made."""
+
+
+def of_kafka(settings: Settings) -> tuple[str, ...]:
+    """Names of the secrets that Kafka asks its clients for."""
+    return KAFKA if settings.kafka_security_protocol.startswith("SASL_") else ()
+
+
 def folder(settings: Settings) -> Path:
     """Where the secrets are kept, one file each."""
     return settings.home / "secrets"
@@ -86,7 +96,7 @@ def load(settings: Settings, names: Iterable[str]) -> dict[str, str]:
 
 def table(settings: Settings) -> list[tuple[str, str]]:
     """Every secret as (name, value), for the user to see."""
-    return list(load(settings, NAMES).items())
+    return list(load(settings, (*NAMES, *of_kafka(settings))).items())
 
 
 def _make(path: Path) -> None:
@@ -111,9 +121,13 @@ def _read(path: Path) -> str:
     try:
         value = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        raise LakeError(f"the secret {path.name} is not in {path.parent}; ./lake up makes it") from None
+        raise LakeError(f"the secret {path.name} is not in {path.parent}; {_cure(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise LakeError(f"the secret {path} cannot be read ({error}); give the file back to you, mode 0600") from None
     if not value or any(char.isspace() for char in value):
-        raise LakeError(f"the secret {path} must be one word; remove the file and ./lake up makes it anew")
+        raise LakeError(f"the secret {path} must be one word; {_cure(path, 'remove the file and ')}")
     return value
+
+
+def _cure(path: Path, first: str = "") -> str:
+    return "write it there, as Kafka knows it" if path.name in KAFKA else f"{first}./lake up makes it"

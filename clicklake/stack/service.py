@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
+from clicklake.stack.secrets import of_kafka
 
 _log = logging.getLogger("lake")
 
@@ -41,6 +42,10 @@ def _no_environment(_: Context) -> dict[str, str]:
 
 
 def _nothing(_: Context) -> None:
+    pass
+
+
+def _any(_: Settings) -> None:
     pass
 
 
@@ -82,6 +87,10 @@ class Service:
     artifacts_of: Callable[[Settings], tuple[str, ...]] | None = None
     """Which of these the settings ask for, when it is not all of them."""
     secrets: tuple[str, ...] = ()
+    kafka_client: bool = False
+    """Whether it asks Kafka something, and so needs the login there, if there is one."""
+    check: Callable[[Settings], None] = _any
+    """Raises SettingError for settings that it cannot be run with."""
     ports: tuple[str, ...] = ()
     """Names of port settings it listens on: "kafka" is kafka_port."""
     after: tuple[str, ...] = ()
@@ -98,3 +107,7 @@ class Service:
     def groups(self, settings: Settings) -> tuple[str, ...]:
         """Names of the groups in artifacts.toml that it needs with these settings."""
         return self.artifacts_of(settings) if self.artifacts_of else self.artifacts
+
+    def secret_names(self, settings: Settings) -> tuple[str, ...]:
+        """Names of the secrets that it needs with these settings."""
+        return self.secrets + (of_kafka(settings) if self.kafka_client else ())

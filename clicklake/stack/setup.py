@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from clicklake import kafka_client
 from clicklake.catalog import postgres_user
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import Settings
@@ -22,7 +23,7 @@ HOUR_MS = 3_600_000
 DATABASES = {airflow.DATABASE: airflow.ROLE, superset.DATABASE: superset.ROLE}
 """Databases beside the catalog's, each with the role that owns it and that it lets in alone."""
 POSTGRES_ROLES = (*ROLES, *DATABASES.values())
-KAFKA_WAIT_SECONDS = 30
+KAFKA_WAIT_SECONDS, METADATA_SECONDS = 30, 10
 
 _log = logging.getLogger("lake.setup")
 
@@ -63,12 +64,9 @@ def topic_config(settings: Settings) -> dict[str, str]:
 
 def ensure_topic(settings: Settings) -> None:
     """Make the topic, or give the one that exists the configuration it needs; its partitions are left as they are."""
-    from confluent_kafka.admin import AdminClient
-
-    admin = AdminClient(kafka.quiet_client(settings))
-    partitions = _partitions(admin, settings.kafka_topic)
-    if not partitions:
-        partitions = _create_topic(admin, settings)
+    with kafka.asking(settings) as admin:
+        partitions = _partitions(admin, settings.kafka_topic) or _create_topic(admin, settings)
+        _configure_topic(admin, settings)
     if partitions != settings.kafka_partitions:
         _log.warning(
             "topic %s has %d partitions, not LAKE_KAFKA_PARTITIONS=%d; it is left so for its records' order",
@@ -76,11 +74,10 @@ def ensure_topic(settings: Settings) -> None:
             partitions,
             settings.kafka_partitions,
         )
-    _configure_topic(admin, settings)
 
 
 def _partitions(admin: AdminClient, topic: str) -> int:
-    found = admin.list_topics(timeout=KAFKA_WAIT_SECONDS).topics.get(topic)
+    found = admin.list_topics(timeout=METADATA_SECONDS).topics.get(topic)
     return 0 if found is None or found.error is not None else len(found.partitions)
 
 
@@ -88,7 +85,8 @@ def _create_topic(admin: AdminClient, settings: Settings) -> int:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import NewTopic
 
-    topic = NewTopic(settings.kafka_topic, settings.kafka_partitions, 1, config=topic_config(settings))
+    # In as many copies as the broker makes of a topic by default.
+    topic = NewTopic(settings.kafka_topic, settings.kafka_partitions, config=topic_config(settings))
     try:
         admin.create_topics([topic], operation_timeout=KAFKA_WAIT_SECONDS)[settings.kafka_topic].result()
     except KafkaException as error:
@@ -140,13 +138,8 @@ def command(_: Context) -> list[str]:
 
 def ready(settings: Settings) -> None:
     """The topic, the buckets and the tables are there."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    try:
-        found = _partitions(AdminClient(kafka.quiet_client(settings)), settings.kafka_topic)
-    except KafkaException as error:
-        raise NotReadyError(f"Kafka does not answer at {settings.kafka_bootstrap}: {error.args[0].str()}") from None
+    with kafka.asking(settings) as client:
+        found = _partitions(client, settings.kafka_topic)
     if not found:
         raise NotReadyError(f"topic {settings.kafka_topic!r} is not made yet")
     _tables_ready(settings)
@@ -175,6 +168,8 @@ SERVICE = Service(
     ready=ready,
     environment=module_environment,
     secrets=("postgres_superuser", *(f"postgres_{role}" for role in POSTGRES_ROLES), *of_role("setup")[1:]),
+    kafka_client=True,
+    check=kafka_client.check,
     after=("postgres", "s3", "kafka", "rest_catalog"),
     once=True,
 )

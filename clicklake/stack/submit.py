@@ -37,6 +37,7 @@ SERVICE = Service(
     environments=("engines", "flink"),
     artifacts=("flink", "flink-s3"),
     secrets=of_role("flink"),
+    kafka_client=True,
     after=("kafka", "setup", "flink_jobmanager", "flink_taskmanager"),
     client=True,
 )

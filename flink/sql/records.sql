@@ -9,7 +9,7 @@ CREATE TEMPORARY TABLE records (
   WATERMARK FOR ingested_at AS ingested_at - $late_interval - INTERVAL '1' SECOND
 ) WITH (
   'connector' = 'kafka',
-  'properties.bootstrap.servers' = '$bootstrap',
+  $kafka,
   'properties.group.id' = '$group',
   'properties.isolation.level' = 'read_committed',
   'properties.max.partition.fetch.bytes' = '$fetch_max_bytes',

@@ -46,7 +46,7 @@ def make_context(tmp_path: Path) -> MakeContext:
             path.mkdir(parents=True, exist_ok=True)
         return Context(
             settings=settings,
-            secrets=secrets.load(settings, service.secrets),
+            secrets=secrets.load(settings, service.secret_names(settings)),
             config=config,
             data=data,
             environments={name: tmp_path / name for name in service.environments},

@@ -77,16 +77,18 @@ def _consumed(settings: Settings, group: str) -> dict[int, int]:
     from confluent_kafka.admin import AdminClient
 
     from clicklake.errors import NotReadyError
+    from clicklake.kafka_client import Told
     from clicklake.offsets import client_options
 
-    client = AdminClient(client_options(settings))
+    told = Told(settings)
+    client = AdminClient(client_options(settings) | {"error_cb": told})
     try:
         asked = client.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_SECONDS
         )
         found = asked[group].result()
     except KafkaException as error:
-        raise NotReadyError(f"Kafka does not tell how far {group} has read: {error.args[0].str()}") from error
+        raise NotReadyError(f"Kafka does not tell how far {group} has read: {told.why(error, client)}") from error
     wanted = (part for part in found.topic_partitions if part.topic == settings.kafka_topic and part.offset >= 0)
     return {part.partition: part.offset for part in wanted}
 
