@@ -19,11 +19,12 @@ import httpx
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from clicklake import trino_client
+from clicklake import kafka_client, trino_client
 from clicklake.errors import LakeError
 from clicklake.offsets import retained
 from clicklake.settings import PREFIX, ROOT, Settings
-from clicklake.stack import processes
+from clicklake.stack import processes, secrets
+from clicklake.stack.render import write
 from tests.oracle import Given
 from tests.waiting import patient, wait_for
 
@@ -49,6 +50,11 @@ class Stack:
         self.home = home
         self.root = ROOT
         """The project's files that it runs."""
+
+    def give(self, given: Mapping[str, str]) -> None:
+        """Put secrets in their place, as a user does before the first `up`."""
+        for name, value in given.items():
+            write(secrets.folder(self.settings) / name, value + "\n")
 
     def lake(
         self,
@@ -176,7 +182,7 @@ class Stack:
     def _partition(self, number: int, first: int, end: int) -> Iterator[Given]:
         consumer = Consumer(
             {
-                "bootstrap.servers": self.settings.kafka_bootstrap,
+                **kafka_client.options(self.settings),
                 "group.id": "tests",
                 "enable.auto.commit": False,
                 "fetch.message.max.bytes": 16 * 1024 * 1024,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clicklake.settings import ROOT
+from clicklake.settings import ROOT, Settings
 from tests import tree
+from tests.kafka_login import Broker
 from tests.oracle import Rules
 from tests.stack import Stack
 
@@ -25,9 +26,12 @@ FAST = {
     "LAKE_QUALITY_SCHEDULE": "0 0 29 2 *",
 }
 """Short enough that windows close and rows are committed while a test waits; and tables are tended when a test asks."""
+OTHER_OFFSET = 100
+OTHER = {"LAKE_CATALOG_TYPE": "rest", "LAKE_FLINK_STATE_BACKEND": "hashmap", "LAKE_IDLE_SECONDS": "4"}
+"""What can be chosen in place of what is the default, Kafka apart."""
 
 
-FIRST, LAST = ("test_slice",), ("test_airflow_evolution", "test_other_choices")
+FIRST, LAST = ("test_slice",), ("test_airflow_evolution", "test_other_choices", "test_kafka_login")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,10 +79,34 @@ def stack(request: pytest.FixtureRequest, checkout: Path) -> Iterator[Stack]:
         yield one
 
 
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka of somebody else's, which asks for a login."""
+    offset = request.config.getoption("port_offset") + OTHER_OFFSET
+    found = Broker(tmp_path_factory.mktemp("broker"), Settings(port_offset=offset).port("kafka"))
+    with found.running():
+        yield found
+
+
+@pytest.fixture(scope="session")
+def other_stack(request: pytest.FixtureRequest, stack: Stack, broker: Broker) -> Iterator[Stack]:
+    """A stack with the other choices. The shared one makes room: two at once are too much for a small machine."""
+    stack.down()
+    offset = request.config.getoption("port_offset") + OTHER_OFFSET
+    settings = FAST | OTHER | broker.settings()
+    for one in running(request, offset, settings, secrets=broker.login()):
+        one.up("kafka_console")
+        yield one
+
+
 def running(
-    request: pytest.FixtureRequest, port_offset: int, settings: Mapping[str, str], root: Path = ROOT
+    request: pytest.FixtureRequest,
+    port_offset: int,
+    settings: Mapping[str, str],
+    root: Path = ROOT,
+    secrets: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
-    """Bring a stack up in a folder of its own, with the project's files of `root`.
+    """Bring a stack up in a folder of its own, with the project's files of `root` and secrets that a user has given.
 
     Afterwards nothing is left of it but the logs of a failure.
     """
@@ -86,6 +114,7 @@ def running(
     folder.chmod(0o755)
     stack = Stack(folder / "home", port_offset, **settings)
     stack.root = root
+    stack.give(secrets or {})
     failed_before, came_up = request.session.testsfailed, False
     try:
         stack.up()

@@ -1,32 +1,12 @@
-"""The same slice with an Iceberg REST catalog, ZooKeeper under Kafka and state on the heap: settings alone differ."""
+"""The same slice with an Iceberg REST catalog, a Kafka elsewhere and state on the heap: settings alone differ."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from clicklake.stack import postgres
-from tests.integration.conftest import FAST, running
 from tests.integration.test_strange_records import event
 from tests.stack import Stack
-
-RECOVERED_SECONDS = 240
-
-
-@pytest.fixture(scope="module")
-def other_stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Stack]:
-    """A stack with the other choices. The shared one makes room: two at once are too much for a small machine."""
-    stack.down()
-    offset = request.config.getoption("port_offset") + 100
-    other = {
-        "LAKE_CATALOG_TYPE": "rest",
-        "LAKE_KAFKA_METADATA": "zookeeper",
-        "LAKE_FLINK_STATE_BACKEND": "hashmap",
-        "LAKE_IDLE_SECONDS": "4",
-    }
-    yield from running(request, offset, FAST | other)
 
 
 def test_events_arrive_once_through_a_rest_catalog(other_stack: Stack) -> None:
@@ -52,18 +32,6 @@ def test_the_heap_keeps_what_was_seen_over_a_kill_9(other_stack: Stack) -> None:
     assert audit["exact"], audit
     assert other_stack.one(copies) >= sent["duplicates"] + again["duplicates"]
     assert other_stack.one("SELECT count(*) - count(DISTINCT event_id) FROM clickstream") == 0
-
-
-def test_nothing_is_lost_when_zookeeper_and_its_broker_are_killed(other_stack: Stack) -> None:
-    with other_stack.producing("--rate", "500", "--bad", "0.05", "--timeout", "120"):
-        before = other_stack.newest_commit()
-        other_stack.wait_for("events are being committed", lambda: other_stack.newest_commit() > before, 60)
-        killed = {name: other_stack.kill(name) for name in ("zookeeper", "kafka")}
-        other_stack.wait_for("both are ready again", lambda: other_stack.back(killed), RECOVERED_SECONDS)
-        after = other_stack.newest_commit()
-        other_stack.wait_for("new events are committed", lambda: other_stack.newest_commit() > after, RECOVERED_SECONDS)
-    audit = other_stack.settled(RECOVERED_SECONDS)
-    assert audit["exact"], audit
 
 
 def test_partitions_without_records_hold_no_window_back(other_stack: Stack) -> None:
