@@ -152,8 +152,9 @@ def _tables_ready(settings: Settings) -> None:
     from clicklake import iceberg
 
     try:
-        catalog = iceberg.connect(settings, load(settings, of_role("reader")))
-        there = {identifier[-1] for identifier in catalog.list_tables(settings.database)}
+        # Closed each time: all who wait look twice a second, and soon PostgreSQL had no connection for the setup.
+        with iceberg.connect(settings, load(settings, of_role("reader"))) as catalog:
+            there = {identifier[-1] for identifier in catalog.list_tables(settings.database)}
     except (NoSuchNamespaceError, RESTError, SQLAlchemyError, OSError) as error:
         raise NotReadyError(f"the Iceberg tables are not made yet: {str(error).splitlines()[0]}") from None
     missing = [table.name for table in TABLES if table.name not in there]

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clicklake import catalog
-from clicklake.stack import s3, secrets
+from clicklake.stack import s3, secrets, setup
 from clicklake.tables import TABLES
 from tests.stack import Stack
 
@@ -83,6 +83,17 @@ def test_only_flink_reads_its_checkpoints(stack: Stack, role: str) -> None:
 
 def test_the_store_answers_nobody_without_a_key(stack: Stack) -> None:
     assert httpx.get(f"{stack.settings.s3_url}/lake/").status_code == 403
+
+
+def test_who_asks_whether_the_tables_are_there_keeps_no_connection(stack: Stack) -> None:
+    def connections() -> int:
+        open_ones = psutil.Process().net_connections(kind="tcp")
+        return len([one for one in open_ones if one.raddr and one.raddr.port == stack.settings.port("postgres")])
+
+    before = connections()
+    for _ in range(5):
+        setup.ready(stack.settings)
+    assert connections() <= before
 
 
 def connect(stack: Stack, role: str, password: str) -> psycopg2.extensions.connection:
