@@ -137,6 +137,7 @@ def check_downloads(missing: Needs) -> Check:
                 "downloads", False, f"{what} cannot be had: {error}", "check the network and the proxy variables"
             )
     names = [*(env.name for env in missing.environments), *(group.name for group in missing.groups)]
+    names += [build.name for build in missing.builds]
     return Check("downloads", True, f"the network answers; still to be installed: {', '.join(names)}")
 
 

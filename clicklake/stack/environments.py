@@ -82,7 +82,8 @@ def make(env: Environment, cache: Path, find_uv: Callable[[int], Path], report: 
         shutil.rmtree(env.path, ignore_errors=True)
         uv = str(find_uv(held))
         variables = _uv_variables(cache)
-        run([uv, "venv", "--quiet", "--python", env.python_request, str(env.path)], variables, env.name, report, held)
+        what = f"The Python environment {env.name}"
+        run([uv, "venv", "--quiet", "--python", env.python_request, str(env.path)], variables, what, report, held)
         # Compiled once here, not by each process: services write no bytecode, and Airflow starts one for every task.
         command = [
             uv,
@@ -94,7 +95,7 @@ def make(env: Environment, cache: Path, find_uv: Callable[[int], Path], report: 
             str(env.python),
             str(env.lock),
         ]
-        run(command, variables, env.name, report, held)
+        run(command, variables, what, report, held)
         (env.path / STAMP).touch()
 
 
@@ -108,7 +109,7 @@ def _uv_variables(cache: Path) -> dict[str, str]:
     }
 
 
-def run(command: list[str], variables: dict[str, str], name: str, report: Report, *held: int) -> None:
+def run(command: list[str], variables: dict[str, str], what: str, report: Report, *held: int) -> None:
     """Run a command, report each line it prints; InstallError with its last lines if it fails.
 
     The command inherits the locks `held`: one that outlives this process keeps others out of the folder it writes.
@@ -123,7 +124,5 @@ def run(command: list[str], variables: dict[str, str], name: str, report: Report
                 if not text.startswith(("+ ", "- ", "Using Python")):
                     report(text)
     if process.returncode:
-        what = " ".join(last) or f"{Path(command[0]).name} ended with {process.returncode}"
-        raise InstallError(
-            f"The Python environment {name} could not be made: {what}; check the network and the disk, then try again"
-        )
+        why = " ".join(last) or f"{Path(command[0]).name} ended with {process.returncode}"
+        raise InstallError(f"{what} could not be made: {why}; check the network and the disk, then try again")

@@ -1,7 +1,8 @@
-"""Puts on the machine what services need: Python environments by uv, Maven artifacts by jgo, into the shared cache.
+"""Puts on the machine what services need: Python environments by uv, Maven artifacts by jgo, and what is built from
+source, into the shared cache.
 
 `install(services, settings)` does nothing for what is there. A folder that has its final name is whole: it is made
-under another name and renamed (artifacts), or stamped last (environments).
+under another name and renamed (artifacts, builds), or stamped last (environments).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import Protocol
 
 from clicklake.errors import InstallError, SettingError
 from clicklake.settings import Settings
-from clicklake.stack import artifacts, environments
+from clicklake.stack import artifacts, builds, environments
 from clicklake.stack.artifacts import Artifact, Group
+from clicklake.stack.builds import Build
 from clicklake.stack.environments import Environment
 from clicklake.stack.locks import exclusive
 from clicklake.stack.service import Service
@@ -77,23 +79,26 @@ class Needs:
 
     environments: tuple[Environment, ...]
     groups: tuple[Group, ...]
+    builds: tuple[Build, ...] = ()
 
     def missing(self, cache: Path) -> Needs:
         """The part that is not installed yet."""
         return Needs(
             tuple(env for env in self.environments if not env.complete),
             tuple(group for group in self.groups if not group_path(group, cache).is_dir()),
+            tuple(build for build in self.builds if not build.path(cache).is_dir()),
         )
 
     def __bool__(self) -> bool:
-        return bool(self.environments or self.groups)
+        return bool(self.environments or self.groups or self.builds)
 
 
 def needs(services: Iterable[Service], settings: Settings) -> Needs:
     """What these services need, installed or not; a service with Maven artifacts needs the Java runtime too."""
+    chosen = list(services)
     names: dict[str, None] = {}
     group_names: dict[str, None] = {}
-    for service in services:
+    for service in chosen:
         groups = service.groups(settings)
         java = (JAVA_ENVIRONMENT,) if groups and not settings.java_home else ()
         names.update(dict.fromkeys((*service.environments, *java)))
@@ -104,6 +109,7 @@ def needs(services: Iterable[Service], settings: Settings) -> Needs:
     return Needs(
         tuple(environments.environment(name, settings.cache) for name in names),
         tuple(pinned[name] for name in group_names),
+        tuple(builds.find(name) for name in dict.fromkeys(name for service in chosen for name in service.builds)),
     )
 
 
@@ -113,6 +119,7 @@ def install(services: Iterable[Service], settings: Settings, progress: Progress 
     shown = progress or LoggedProgress()
     tasks = [partial(install_environment, env, settings.cache, shown) for env in missing.environments]
     tasks += [partial(install_group, group, settings.cache, shown) for group in missing.groups]
+    tasks += [partial(install_build, build, settings.cache, shown) for build in missing.builds]
     if not tasks:
         return
     pool = ThreadPoolExecutor(max_workers=len(tasks))
@@ -137,11 +144,12 @@ def _cache_errors(cache: Path) -> Iterator[None]:
 
 
 def paths(service: Service, settings: Settings) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
-    """Folders of the environments and of the artifact groups a service declares, by name."""
+    """Folders of the environments, and of the artifact groups and builds, that a service declares, by name."""
     needed = needs([service], settings)
     return (
         {env.name: env.path for env in needed.environments},
-        {group.name: group_path(group, settings.cache) for group in needed.groups},
+        {group.name: group_path(group, settings.cache) for group in needed.groups}
+        | {build.name: build.path(settings.cache) for build in needed.builds},
     )
 
 
@@ -192,6 +200,15 @@ def install_group(group: Group, cache: Path, progress: Progress) -> None:
                 list(pool.map(lambda file: _download(file, draft, step), group.files))
             _finish(group, draft, step)
             draft.rename(final)
+
+
+def install_build(build: Build, cache: Path, progress: Progress) -> None:
+    """Build one program from its source, with the tools for it, which nothing else needs."""
+    tools = environments.environment(build.tools, cache)
+    if not tools.complete:
+        install_environment(tools, cache, progress)
+    with progress.step(f"Built from source (minutes): {build.name}", None) as step:
+        builds.make(build, cache, tools, step.note)
 
 
 def _download(file: Artifact, folder: Path, step: Step) -> None:

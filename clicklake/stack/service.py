@@ -30,7 +30,7 @@ class Context:
     environments: Mapping[str, Path]
     """Python environments by the name of their lock: the root folder of each."""
     artifacts: Mapping[str, Path]
-    """Maven artifacts by the name of their group in artifacts.toml: the folder that holds them."""
+    """Maven artifacts by the name of their group in artifacts.toml, builds by theirs: the folder that holds them."""
     java_home: Path
 
 
@@ -86,6 +86,8 @@ class Service:
     """Names of groups in artifacts.toml."""
     artifacts_of: Callable[[Settings], tuple[str, ...]] | None = None
     """Which of these the settings ask for, when it is not all of them."""
+    builds: tuple[str, ...] = ()
+    """Names of what is built from source: clicklake.stack.builds."""
     secrets: tuple[str, ...] = ()
     kafka_client: bool = False
     """Whether it asks Kafka something, and so needs the login there, if there is one."""

@@ -50,7 +50,7 @@ def make_context(tmp_path: Path) -> MakeContext:
             config=config,
             data=data,
             environments={name: tmp_path / name for name in service.environments},
-            artifacts={name: tmp_path / "artifacts" / name for name in service.artifacts},
+            artifacts={name: tmp_path / "artifacts" / name for name in (*service.artifacts, *service.builds)},
             java_home=tmp_path / "java",
         )
 
