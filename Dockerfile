@@ -36,6 +36,18 @@ COPY . .
 USER lake
 ENTRYPOINT ["python", "-P", "-m", "clicklake.stack.run", "--at-once"]
 
+# MinIO from its Go module, for compose.minio.yaml alone.
+FROM golang:1.26-bookworm AS minio-build
+COPY s3/minio /src
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    mkdir /out && sh /src/build /out
+
+FROM stack AS minio
+COPY --from=minio-build /out /opt/minio
+USER root
+RUN install -d /opt/cache/builds && ln -s /opt/minio "$(python -P -m clicklake.stack.builds minio)"
+USER lake
+
 # Lets Airflow start the stream's clients and nothing else of Docker.
 FROM ${BASE} AS docker-proxy
 RUN apt-get update && apt-get install -y --no-install-recommends haproxy && rm -rf /var/lib/apt/lists/* \

@@ -77,6 +77,7 @@ class Settings:
     postgres_host: str = _setting("127.0.0.1", "host of PostgreSQL")
     postgres_port: int = _port(15432, "PostgreSQL")
 
+    store: str = _setting("seaweedfs", "the S3 store that the stack runs", choices=("seaweedfs", "minio"))
     s3_host: str = _setting("127.0.0.1", "host of the S3 store that the stack runs")
     s3_port: int = _port(9000, "S3 store")
     s3_grpc_port: int = _port(17001, "S3 store, its parts among themselves: gateway")
@@ -149,6 +150,18 @@ class Settings:
     produce_rate: float = _setting(200.0, "events a second the producer service sends")
     restarts_per_hour: int = _setting(5, "how often an hour the watch starts a stream that died", least=0)
     freshness_slo_seconds: int = _setting(13, "event time to visible in Trino, p95", least=1)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be together."""
+        if self.runs("minio") and self.catalog_type == "rest" and not self.catalog_uri:
+            raise SettingError(
+                "LAKE_CATALOG_TYPE is rest, and MinIO brings no REST catalog along as SeaweedFS does; "
+                "set LAKE_CATALOG_URI to one of yours, or LAKE_CATALOG_TYPE=jdbc"
+            )
+
+    def runs(self, store: str) -> bool:
+        """Whether the stack runs this S3 store itself."""
+        return self.store == store and not self.s3_endpoint
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:

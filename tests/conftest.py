@@ -16,13 +16,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--port-offset", type=int, default=1000, help="LAKE_PORT_OFFSET of the stack that the tests bring up"
     )
+    parser.addoption("--minio", action="store_true", help="also test MinIO; it is built from source, some minutes once")
     parser.addoption("--compose", action="store_true", help="test the stack in containers instead; needs Docker")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let a test take as much longer as its waits may."""
+    """Let a test take as much longer as its waits may, and leave MinIO's out unless they are asked for."""
     for item in items:
+        if item.get_closest_marker("minio") and not config.getoption("minio"):
+            item.add_marker(pytest.mark.skip("MinIO is built from source, some minutes: ask for it with --minio"))
         marker = item.get_closest_marker("timeout")
         seconds = float(marker.args[0] if marker else config.getini("timeout"))
         item.add_marker(pytest.mark.timeout(patient(seconds)), append=False)

@@ -61,11 +61,15 @@ def up(
     kafka: Annotated[
         str, typer.Option("--kafka", metavar="kraft|zookeeper", help="Where Kafka keeps its metadata, from now on.")
     ] = "",
+    store: Annotated[
+        str, typer.Option("--store", metavar="seaweedfs|minio", help="Which S3 store keeps the tables, from now on.")
+    ] = "",
 ) -> None:
     """Install what is missing, start the services and wait until each is ready."""
     from clicklake.cli import stack
 
-    chosen = {"LAKE_KAFKA_METADATA": kafka} if kafka else {}
+    given = {"LAKE_KAFKA_METADATA": kafka, "LAKE_STORE": store}
+    chosen = {name: text for name, text in given.items() if text}
     stack.up(services or [], stack.choose(chosen) if chosen else settings())
 
 

@@ -59,8 +59,9 @@ class Registry:
 def _condition(service: Service) -> Condition:
     return {
         "zookeeper": lambda settings: settings.kafka_metadata == "zookeeper",
-        "s3": lambda settings: not settings.s3_endpoint,
-        "s3_console": lambda settings: not settings.s3_endpoint,
+        "s3": lambda settings: settings.runs("seaweedfs"),
+        "s3_console": lambda settings: settings.runs("seaweedfs"),
+        "minio": lambda settings: settings.runs("minio"),
         "rest_catalog": lambda settings: settings.catalog_type == "rest" and not settings.catalog_uri,
     }.get(service.name, _always)
 
@@ -79,6 +80,7 @@ def default() -> Registry:
         kafka,
         kafka_cli,
         kafka_console,
+        minio,
         postgres,
         producer,
         rest_catalog,
@@ -97,6 +99,7 @@ def default() -> Registry:
         postgres,
         s3,
         s3_console,
+        minio,
         zookeeper,
         kafka,
         kafka_console,

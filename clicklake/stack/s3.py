@@ -1,10 +1,10 @@
-"""The S3 store: SeaweedFS, all its parts in one process."""
+"""The S3 store: its clients and buckets, whichever it is; and SeaweedFS, all its parts in one process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from clicklake.errors import NotReadyError
+from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import render
 from clicklake.stack.secrets import ROLES, S3_INTERNAL_KEY, load
@@ -33,12 +33,15 @@ VOLUMES_AT_ONCE = "2"
 """How many volume files a bucket gets when it needs one; each takes a share of the free disk."""
 GO_MEMORY_LIMIT = "512MiB"
 """Go collects garbage all the time when what lives is close to this; half an hour of commits takes about 200 MiB."""
+FOLDERS = {"seaweedfs": "s3", "minio": "minio"}
+"""By the setting, whose folder of data the store's is."""
 KEYS = tuple(f"s3_{role}_{part}_key" for role in ROLES for part in ("access", "secret"))
 PORTS = ("s3", "s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
 
 
 def configure(context: Context) -> None:
     """Render the options and the identities with what each may do."""
+    refuse_another_store(context)
     settings = context.settings
     identities = render(TEMPLATES / "identities.json", context.config / "identities.json", context.secrets)
     values: dict[str, object] = {name.removeprefix("s3_") + "_port": settings.port(name) for name in PORTS[1:]}
@@ -51,6 +54,18 @@ def configure(context: Context) -> None:
         "identities": identities,
     }
     render(TEMPLATES / "weed.options", context.config / "weed.options", values)
+
+
+def refuse_another_store(context: Context) -> None:
+    """LakeError if the stack's tables lie in the other store: the catalog would go on naming files that this lacks."""
+    chosen = context.settings.store
+    for store, name in FOLDERS.items():
+        folder = context.data.with_name(name)
+        if store != chosen and folder.is_dir() and any(folder.iterdir()):
+            raise LakeError(
+                f"LAKE_STORE is {chosen}, but {folder} holds the tables of this stack; "
+                f"set LAKE_STORE={store}, or begin anew with ./lake down --wipe"
+            )
 
 
 def command(context: Context) -> list[str]:

@@ -11,8 +11,8 @@ from clicklake import kafka_client
 from clicklake.catalog import postgres_user
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import Settings
-from clicklake.stack import airflow, kafka, postgres, s3, superset
-from clicklake.stack.secrets import ROLES, load, of_role
+from clicklake.stack import airflow, kafka, minio, postgres, s3, superset
+from clicklake.stack.secrets import ROLES, S3_CONSOLE, load, of_role
 from clicklake.stack.service import Context, Service, as_program, module_environment
 from clicklake.tables import TABLES
 
@@ -29,11 +29,13 @@ _log = logging.getLogger("lake.setup")
 
 
 def main(settings: Settings) -> None:
-    """Make what is missing of the topic, the buckets, the catalog's roles and tables, and the Iceberg tables."""
+    """Make what is missing of the topic, the store's users and buckets, the catalog's roles, and all tables."""
     from clicklake import iceberg
 
     secrets = load(settings, SERVICE.secrets)
     ensure_topic(settings)
+    if settings.runs("minio"):
+        minio.ensure_users(settings, secrets)
     if _runs_s3(settings):
         for bucket in s3.ensure_buckets(settings):
             _log.info("made bucket %s", bucket)
@@ -168,10 +170,10 @@ SERVICE = Service(
     command=command,
     ready=ready,
     environment=module_environment,
-    secrets=("postgres_superuser", *(f"postgres_{role}" for role in POSTGRES_ROLES), *of_role("setup")[1:]),
+    secrets=("postgres_superuser", *(f"postgres_{role}" for role in POSTGRES_ROLES), *s3.KEYS, *S3_CONSOLE),
     kafka_client=True,
     check=kafka_client.check,
-    after=("postgres", "s3", "kafka", "rest_catalog"),
+    after=("postgres", "s3", "minio", "kafka", "rest_catalog"),
     once=True,
 )
 

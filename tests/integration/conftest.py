@@ -31,7 +31,7 @@ OTHER = {"LAKE_CATALOG_TYPE": "rest", "LAKE_FLINK_STATE_BACKEND": "hashmap", "LA
 """What can be chosen in place of what is the default, Kafka apart."""
 
 
-FIRST, LAST = ("test_slice",), ("test_airflow_evolution", "test_other_choices", "test_kafka_login")
+FIRST, LAST = ("test_slice",), ("test_airflow_evolution", "test_other_choices", "test_kafka_login", "test_minio")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,7 @@ FILE = ROOT / "docker-compose.yaml"
 SECRETS = "/var/lib/clicklake/secrets"
 PROBE = ["CMD", "python", "-P", "-m", "clicklake.stack.probe"]
 NOT_OF_THE_REGISTRY = {"secrets", "docker-proxy", "lake", "credentials"}
-LOCAL_ONLY = {"airflow", "kafka_cli", "submit", "rest_catalog", "zookeeper"}
+LOCAL_ONLY = {"airflow", "kafka_cli", "submit", "rest_catalog", "zookeeper", "minio"}
 """Run by others when they need it, or only with other settings."""
 
 

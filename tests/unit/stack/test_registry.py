@@ -4,7 +4,7 @@ import pytest
 
 from clicklake.errors import SettingError
 from clicklake.settings import Settings
-from clicklake.stack import artifacts, environments, registry, secrets
+from clicklake.stack import artifacts, builds, environments, registry, secrets
 from clicklake.stack.registry import Registry
 from clicklake.stack.service import Service
 from tests.unit.stack.tiny import REGISTRY
@@ -58,6 +58,15 @@ def test_zookeeper_runs_only_when_kafka_keeps_its_metadata_there() -> None:
     assert _names(DEFAULT, "kafka", settings=Settings(kafka_metadata="zookeeper")) == ["zookeeper", "kafka"]
 
 
+def test_one_store_runs_with_its_console_and_the_setup_waits_for_it() -> None:
+    settings = Settings(store="minio")
+    assert [name for name in _names(DEFAULT, settings=settings) if name in ("s3", "s3_console", "minio")] == ["minio"]
+    assert "minio" not in _names(DEFAULT)
+    assert "minio" in {one.name for one in DEFAULT.waited_for(DEFAULT.find("setup"), settings)}
+    elsewhere = Settings(store="minio", s3_endpoint="https://s3.example")
+    assert {"s3", "s3_console", "minio"}.isdisjoint(_names(DEFAULT, settings=elsewhere))
+
+
 def test_by_default_rows_grow() -> None:
     assert {"kafka", "stream", "trino", "producer"} <= set(_names(DEFAULT))
 
@@ -67,14 +76,17 @@ def test_house_rules(service: Service) -> None:
     order = [other.name for other in DEFAULT.all]
     assert set(service.after) <= set(order[: order.index(service.name)]), "it must stand after what it waits for"
     assert set(service.artifacts) <= artifacts.groups().keys()
+    assert set(service.builds) <= builds.BUILDS.keys()
     assert all((environments.REQUIREMENTS / f"{name}.txt").is_file() for name in service.environments)
     assert set(service.secrets) <= set(secrets.NAMES)
     assert all(Settings().port(name) for name in service.ports)
     assert service.summary
 
 
-def test_no_port_is_used_twice() -> None:
-    ports = [Settings().port(name) for service in DEFAULT.all for name in service.ports]
+@pytest.mark.parametrize("store", ["seaweedfs", "minio"])
+def test_no_port_is_used_twice(store: str) -> None:
+    settings = Settings(store=store, kafka_metadata="zookeeper")
+    ports = [settings.port(name) for service in DEFAULT.active(settings) for name in service.ports]
     assert len(ports) == len(set(ports))
 
 
