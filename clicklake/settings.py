@@ -53,6 +53,7 @@ class Settings:
     )
 
     kafka_host: str = _setting("127.0.0.1", "host of the Kafka broker")
+    kafka_brokers: str = _setting("", "hosts of all brokers, with spaces between; empty: kafka_host is the only one")
     kafka_port: int = _port(9092, "Kafka broker")
     kafka_controller_port: int = _port(9093, "Kafka KRaft controller")
     kafka_metadata: str = _setting("kraft", "where Kafka keeps its metadata", choices=("kraft", "zookeeper"))
@@ -65,7 +66,7 @@ class Settings:
     kafka_ca_file: Path | None = _setting(
         None, "PEM file of the authority that vouches for Kafka, by SSL; empty: those that the system trusts"
     )
-    zookeeper_host: str = _setting("127.0.0.1", "host of ZooKeeper, when kafka_metadata is zookeeper")
+    zookeeper_host: str = _setting("127.0.0.1", "host of ZooKeeper, when kafka_metadata or flink_ha is zookeeper")
     zookeeper_port: int = _port(2181, "ZooKeeper")
     kafka_topic: str = _setting("clickstream", "topic of the events")
     kafka_partitions: int = _setting(4, "partitions of the topic when it is made", least=1, most=1000)
@@ -112,6 +113,10 @@ class Settings:
     flink_slots: int = _setting(1, "slots of a TaskManager, for the stream to run in", least=1, most=64)
     flink_parallelism: int = _setting(4, "the stream runs in as many slots as there are, up to this", least=1, most=128)
     flink_state_backend: str = _setting("rocksdb", "where Flink keeps state", choices=("rocksdb", "hashmap"))
+    flink_ha: str = _setting(
+        "none", "what lets another JobManager go on when one dies, with its jobs", choices=("none", "zookeeper")
+    )
+    flink_ha_storage: str = _setting("s3://flink/ha", "where JobManagers keep their jobs, when flink_ha is zookeeper")
     flink_checkpoint_storage: str = _setting("s3://flink/checkpoints", "where checkpoints are kept")
     flink_savepoint_storage: str = _setting("s3://flink/savepoints", "where savepoints are kept")
     checkpoint_interval_seconds: int = _setting(10, "seconds between checkpoints, and so between commits", least=1)
@@ -125,6 +130,9 @@ class Settings:
 
     trino_host: str = _setting("127.0.0.1", "host of Trino")
     trino_port: int = _port(8080, "Trino")
+    trino_role: str = _setting(
+        "single", "what this Trino does: all, plan, or work for trino_host", choices=("single", "coordinator", "worker")
+    )
     trino_user: str = _setting("trino", "who you are to Trino, with all rights")
     trino_query_seconds: int = _setting(0, "Trino ends a statement of this stack's after so long; 0: never", least=0)
     trino_heap_mb: int = _setting(1280, "heap of Trino, MiB", least=768)
@@ -197,9 +205,24 @@ class Settings:
         return f"http://{self.public_host}:{self.port(service)}"
 
     @property
+    def kafka_hosts(self) -> tuple[str, ...]:
+        """The brokers' hosts; a broker's number is its place among them, counted from 1."""
+        return tuple(self.kafka_brokers.split()) or (self.kafka_host,)
+
+    @property
     def kafka_bootstrap(self) -> str:
-        """host:port of the broker."""
-        return f"{self.kafka_host}:{self.port('kafka')}"
+        """host:port of each broker, with commas between."""
+        return ",".join(f"{host}:{self.port('kafka')}" for host in self.kafka_hosts)
+
+    @property
+    def kafka_copies(self) -> int:
+        """So many brokers hold each record."""
+        return min(3, len(self.kafka_hosts))
+
+    @property
+    def kafka_copies_in_sync(self) -> int:
+        """So many of them must have a record before it counts: one may be gone, if there are three."""
+        return max(1, self.kafka_copies - 1)
 
     @property
     def kafka_console_url(self) -> str:

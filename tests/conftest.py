@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--minio", action="store_true", help="also test MinIO; it is built from source, some minutes once")
     parser.addoption("--compose", action="store_true", help="test the stack in containers instead; needs Docker")
+    parser.addoption("--cluster", action="store_true", help="test that of several nodes each instead; needs Docker")
 
 
 @pytest.hookimpl(trylast=True)
@@ -41,6 +42,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The containers' tests run when they are asked for, and then nothing else does."""
-    if collection_path.parent != Path(__file__).parent or not collection_path.is_dir():
+    here = Path(__file__).parent
+    compose, cluster = config.getoption("--compose"), config.getoption("--cluster")
+    if collection_path.parent == here / "compose" and collection_path.name.startswith("test_"):
+        return not (cluster if collection_path.stem == "test_cluster" else compose) or None
+    if collection_path.parent != here or not collection_path.is_dir():
         return None
-    return (collection_path.name == "compose") != config.getoption("--compose") or None
+    return (collection_path.name == "compose") != (compose or cluster) or None

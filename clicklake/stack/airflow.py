@@ -135,7 +135,12 @@ def _connections(settings: Settings, context: Context) -> dict[str, dict[str, ob
             "schema": settings.database,
             "extra": {"catalog": "iceberg"},
         },
-        "lake_kafka": {"conn_type": "kafka", "host": settings.kafka_host, "port": settings.port("kafka")},
+        "lake_kafka": {
+            "conn_type": "kafka",
+            "host": settings.kafka_host,
+            "port": settings.port("kafka"),
+            "extra": {"brokers": settings.kafka_brokers},
+        },
         "lake_catalog": {
             "conn_type": "generic",
             "login": postgres_user("reader"),

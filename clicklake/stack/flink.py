@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clicklake import kafka_client
 from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack.render import render, write
+from clicklake.stack.render import fill, render, write
 from clicklake.stack.secrets import of_kafka
 from clicklake.stack.service import Context
 from clicklake.stack.web import fetch_json
 
 TEMPLATES = ROOT / "flink" / "conf"
+HIGH_AVAILABILITY = ROOT / "flink" / "ha"
+"""What more the configuration says, by the setting `flink_ha`."""
 PROBE_SECONDS = 3
 PLUGIN = "s3-fs-native"
 JAAS = "kafka.jaas"
@@ -52,7 +55,7 @@ def configure(context: Context) -> None:
     """Lay out an installation under `context.data` and render the configuration."""
     _lay_out(context)
     settings = context.settings
-    values = {
+    values: dict[str, object] = {
         "bind_host": settings.bind_host,
         "flink_host": settings.flink_host,
         "taskmanager_host": settings.flink_taskmanager_host or socket.gethostname(),
@@ -73,10 +76,22 @@ def configure(context: Context) -> None:
         "s3_access_key": context.secrets["s3_flink_access_key"],
         "s3_secret_key": context.secrets["s3_flink_secret_key"],
     }
+    values["high_availability"] = _high_availability(settings, values)
     for template in TEMPLATES.iterdir():
         render(template, context.config / template.name, values if template.suffix == ".yaml" else {})
     if of_kafka(settings):
         write(context.config / JAAS, kafka_client.jaas(settings, context.secrets))
+
+
+def _high_availability(settings: Settings, values: Mapping[str, object]) -> str:
+    if settings.flink_ha == "none":
+        return ""
+    place = {
+        "ha_storage": settings.flink_ha_storage,
+        "zookeeper_host": settings.zookeeper_host,
+        "zookeeper_port": settings.port("zookeeper"),
+    }
+    return fill(HIGH_AVAILABILITY / f"{settings.flink_ha}.yaml", {**values, **place})
 
 
 def package(context: Context) -> Path:

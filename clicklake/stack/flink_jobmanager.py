@@ -30,6 +30,6 @@ SERVICE = Service(
     secrets=of_role("flink"),
     kafka_client=True,
     ports=("flink", "flink_rpc", "flink_blob"),
-    after=("setup",),
+    after=("setup", "zookeeper"),
     url=flink.url,
 )

@@ -1,4 +1,4 @@
-"""Kafka: one broker, which keeps its metadata itself (KRaft) or in ZooKeeper."""
+"""Kafka: a broker, alone or one of several, which keeps its metadata itself (KRaft) or in ZooKeeper."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ LOGGING = {
     "zookeeper": ("log4j.properties", "-Dlog4j.configuration=file:{}"),
 }
 """The file that configures what is logged, and the option that names it."""
+BROKERS = "brokers"
+"""File beside the log folder: the brokers that it was begun with, when it is not one alone."""
 META_VERSIONS = {"0": "zookeeper", "1": "kraft"}
 """By the version of its file meta.properties, where the broker of a log folder keeps its metadata."""
 
@@ -54,6 +56,7 @@ def configure(context: Context) -> None:
     file, _ = LOGGING[context.settings.kafka_metadata]
     render(TEMPLATES / file, context.config / file, {})
     _refuse_another_brokers(logs, context.settings.kafka_metadata)
+    _refuse_other_brokers(logs, context.data / BROKERS, context.settings.kafka_brokers)
     if context.settings.kafka_metadata == "kraft" and not logs.exists():
         _format(context, logs)
     _render(context, logs)
@@ -73,11 +76,45 @@ def _refuse_another_brokers(logs: Path, metadata: str) -> None:
         )
 
 
+def _refuse_other_brokers(logs: Path, noted: Path, brokers: str) -> None:
+    # A quorum grows by no list: the old broker would be outvoted by new ones, which know of no topic.
+    if not logs.exists():
+        noted.write_text(brokers, encoding="utf-8")
+    began = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+    if began.split() != brokers.split():
+        raise LakeError(
+            f"LAKE_KAFKA_BROKERS is {brokers!r}, but the broker of {logs} began with {began!r}; "
+            f"set that, or begin anew with ./lake down --wipe"
+        )
+
+
+def _cluster_id(settings: Settings) -> str:
+    # Several brokers must have the same one without asking each other: their names give it.
+    several = len(settings.kafka_hosts) > 1
+    made = uuid.uuid5(uuid.NAMESPACE_DNS, " ".join(settings.kafka_hosts)) if several else uuid.uuid4()
+    return urlsafe_b64encode(made.bytes).decode().rstrip("=")
+
+
+def _number(settings: Settings) -> int:
+    if settings.kafka_host not in settings.kafka_hosts:
+        raise SettingError(
+            f"LAKE_KAFKA_HOST is {settings.kafka_host}, which is none of LAKE_KAFKA_BROKERS: {settings.kafka_brokers}"
+        )
+    return settings.kafka_hosts.index(settings.kafka_host) + 1
+
+
 def _render(context: Context, logs: Path) -> Path:
     settings = context.settings
     values = {
         "bind_host": settings.bind_host,
         "kafka_host": settings.kafka_host,
+        "node_id": _number(settings),
+        "voters": ",".join(
+            f"{number}@{host}:{settings.port('kafka_controller')}"
+            for number, host in enumerate(settings.kafka_hosts, start=1)
+        ),
+        "copies": settings.kafka_copies,
+        "copies_in_sync": settings.kafka_copies_in_sync,
         "port": settings.port("kafka"),
         "controller_port": settings.port("kafka_controller"),
         "zookeeper_host": settings.zookeeper_host,
@@ -95,9 +132,8 @@ def _format(context: Context, logs: Path) -> None:
     # Formatting cut in half must not look like a formatted folder: it is done aside and moved into place.
     draft = logs.with_name("logs.new")
     shutil.rmtree(draft, ignore_errors=True)
-    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     config = _render(context, draft)
-    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
+    arguments = ["kafka.tools.StorageTool", "format", "-t", _cluster_id(context.settings), "-c", str(config)]
     done = subprocess.run([*_java(context), "-Xmx128m", *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
@@ -132,25 +168,30 @@ def quiet_client(settings: Settings) -> dict[str, Any]:
 
 
 @contextmanager
-def asking(settings: Settings) -> Iterator[AdminClient]:
-    """A client to ask by; what it raises becomes a NotReadyError that says why Kafka does not answer."""
+def asking(settings: Settings, broker: str = "") -> Iterator[AdminClient]:
+    """A client to ask by; what it raises becomes a NotReadyError that says why Kafka does not answer.
+
+    It begins at one broker, host and port, or at any if none is named.
+    """
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
     told = Told(settings)
-    client = AdminClient(quiet_client(settings) | {"error_cb": told})
+    address = broker or settings.kafka_bootstrap
+    client = AdminClient(quiet_client(settings) | {"error_cb": told, "bootstrap.servers": address})
     try:
         yield client
     except KafkaException as error:
-        raise NotReadyError(f"Kafka does not answer at {settings.kafka_bootstrap}: {told.why(error, client)}") from None
+        raise NotReadyError(f"Kafka does not answer at {address}: {told.why(error, client)}") from None
 
 
 def ready(settings: Settings) -> None:
-    """The broker answers a request for metadata."""
-    with asking(settings) as client:
-        brokers = client.list_topics(timeout=3).brokers
-    if not brokers:
-        raise NotReadyError(f"Kafka at {settings.kafka_bootstrap} has no broker registered yet")
+    """The broker answers a request for metadata, and is among the brokers itself."""
+    own = f"{settings.kafka_host}:{settings.port('kafka')}"
+    with asking(settings, own) as client:
+        brokers = client.list_topics(timeout=3).brokers.values()
+    if settings.kafka_host not in {broker.host for broker in brokers}:
+        raise NotReadyError(f"Kafka at {own} has not registered itself as a broker yet")
 
 
 SERVICE = Service(

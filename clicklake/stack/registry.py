@@ -58,7 +58,7 @@ class Registry:
 
 def _condition(service: Service) -> Condition:
     return {
-        "zookeeper": lambda settings: settings.kafka_metadata == "zookeeper",
+        "zookeeper": lambda settings: "zookeeper" in (settings.kafka_metadata, settings.flink_ha),
         "s3": lambda settings: settings.runs("seaweedfs"),
         "s3_console": lambda settings: settings.runs("seaweedfs"),
         "minio": lambda settings: settings.runs("minio"),

@@ -30,6 +30,9 @@ def of_role(role: str) -> tuple[str, ...]:
     return (f"postgres_{role}", f"s3_{role}_access_key", f"s3_{role}_secret_key")
 
 
+TRINO_INTERNAL_SECRET = "trino_internal_secret"  # noqa: S105
+"""What the nodes of Trino prove themselves to each other with."""
+
 S3_CONSOLE = ("s3_console_admin_password", "s3_console_viewer_password")
 """What the users of the store's console log in with."""
 
@@ -59,6 +62,7 @@ NAMES = (
     "postgres_superuser",
     *(name for role in ROLES for name in of_role(role)),
     S3_INTERNAL_KEY,
+    TRINO_INTERNAL_SECRET,
     *S3_CONSOLE,
     *AIRFLOW,
     *SUPERSET,

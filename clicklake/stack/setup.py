@@ -61,13 +61,16 @@ def topic_config(settings: Settings) -> dict[str, str]:
         "max.message.bytes": str(kafka.MESSAGE_MAX_BYTES),
         "retention.ms": str(settings.kafka_retention_hours * HOUR_MS),
         "retention.bytes": "-1",
+        # With one host named there may be more brokers: how many must have a record is left to them.
+        **({"min.insync.replicas": str(settings.kafka_copies_in_sync)} if settings.kafka_copies > 1 else {}),
     }
 
 
 def ensure_topic(settings: Settings) -> None:
-    """Make the topic, or give the one that exists the configuration it needs; its partitions are left as they are."""
+    """Make the topic, or give the one that exists the configuration it needs; its partitions and copies stay."""
     with kafka.asking(settings) as admin:
         partitions = _partitions(admin, settings.kafka_topic) or _create_topic(admin, settings)
+        _tell_of_copies(admin, settings)
         _configure_topic(admin, settings)
     if partitions != settings.kafka_partitions:
         _log.warning(
@@ -75,6 +78,22 @@ def ensure_topic(settings: Settings) -> None:
             settings.kafka_topic,
             partitions,
             settings.kafka_partitions,
+        )
+
+
+def _tell_of_copies(admin: AdminClient, settings: Settings) -> None:
+    # Of brokers elsewhere one may be named that stands for all: how many copies there should be is then not known.
+    wanted = settings.kafka_copies
+    found = admin.list_topics(settings.kafka_topic, timeout=KAFKA_WAIT_SECONDS).topics[settings.kafka_topic]
+    other = {len(partition.replicas) for partition in found.partitions.values()} - {wanted}
+    if other and wanted > 1:
+        _log.warning(
+            "topic %s keeps each record on %s brokers, not on %d of LAKE_KAFKA_BROKERS=%s; it is left so: Kafka's own "
+            "tool kafka-reassign-partitions changes that",
+            settings.kafka_topic,
+            " or ".join(map(str, sorted(other))),
+            wanted,
+            settings.kafka_brokers,
         )
 
 
@@ -87,8 +106,9 @@ def _create_topic(admin: AdminClient, settings: Settings) -> int:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import NewTopic
 
-    # In as many copies as the broker makes of a topic by default.
-    topic = NewTopic(settings.kafka_topic, settings.kafka_partitions, config=topic_config(settings))
+    # Where one broker is named for all there may be, in as many copies as those make of a topic by default.
+    copies = settings.kafka_copies if settings.kafka_copies > 1 else -1
+    topic = NewTopic(settings.kafka_topic, settings.kafka_partitions, copies, config=topic_config(settings))
     try:
         admin.create_topics([topic], operation_timeout=KAFKA_WAIT_SECONDS)[settings.kafka_topic].result()
     except KafkaException as error:

@@ -1,23 +1,26 @@
-"""Trino: one node that is coordinator and worker, with the Iceberg tables as its catalog `iceberg`."""
+"""Trino: a node that is coordinator and worker, or one of several; the Iceberg tables are its catalog `iceberg`."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
 from clicklake.catalog import trino_properties
 from clicklake.errors import NotReadyError, SettingError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack.render import escape, render
-from clicklake.stack.secrets import of_role
+from clicklake.stack.render import escape, fill, render
+from clicklake.stack.secrets import TRINO_INTERNAL_SECRET, of_role
 from clicklake.stack.service import Context, Service
 from clicklake.stack.web import fetch_json
 from clicklake.tables import DATA_QUALITY, REJECTED
 
 TEMPLATES = ROOT / "trino"
+ROLES = TEMPLATES / "roles"
+"""What the configuration says of the node, by the setting `trino_role`; a worker refuses what a coordinator is told."""
 AIRFLOW, SUPERSET = "airflow", "superset"
 """Who Airflow and Superset are to Trino; rules.json says what they may."""
 HEADROOM_SHARE = 0.25
@@ -33,8 +36,10 @@ def configure(context: Context) -> None:
     values = {
         "bind_host": settings.bind_host,
         "trino_host": settings.trino_host,
+        "own_host": _own_host(settings),
         "port": settings.port("trino"),
-        "node_id": f"clicklake-{settings.port('trino')}",
+        "node_id": _node_id(settings),
+        "shared_secret": context.secrets[TRINO_INTERNAL_SECRET],
         "data": context.data,
         "plugin_dir": _plugins(context),
         "catalog_dir": context.config / "catalog",
@@ -46,8 +51,19 @@ def configure(context: Context) -> None:
         "rules_file": context.config / "rules.json",
         **_names(settings),
     }
-    for template in TEMPLATES.rglob("*.*"):
+    values["role"] = fill(ROLES / f"{settings.trino_role}.properties", values)
+    for template in (path for path in TEMPLATES.rglob("*.*") if path.parent != ROLES):
         render(template, context.config / template.relative_to(TEMPLATES), values)
+
+
+def _own_host(settings: Settings) -> str:
+    # trino_host is where a worker finds the coordinator.
+    return socket.gethostname() if settings.trino_role == "worker" else settings.trino_host
+
+
+def _node_id(settings: Settings) -> str:
+    place = re.sub("[^A-Za-z0-9-]", "-", _own_host(settings)) + "-" if settings.trino_role == "worker" else ""
+    return f"clicklake-{place}{settings.port('trino')}"
 
 
 def _names(settings: Settings) -> dict[str, str]:
@@ -93,15 +109,16 @@ def command(context: Context) -> list[str]:
 
 
 def ready(settings: Settings) -> None:
-    """The server has started and counts itself among the workers, so that a query would be run."""
-    if _get(settings, "/v1/info").get("starting", True):
-        raise NotReadyError(f"Trino at {settings.trino_url} is still starting")
-    if not _get(settings, "/v1/status").get("nodeId"):
-        raise NotReadyError(f"Trino at {settings.trino_url} has no worker yet")
+    """The server has started; if it plans queries, it also takes part in the cluster, so that one would be run."""
+    own = f"http://{_own_host(settings)}:{settings.port('trino')}"
+    if _get(own, "/v1/info").get("starting", True):
+        raise NotReadyError(f"Trino at {own} is still starting")
+    if settings.trino_role != "worker" and not _get(own, "/v1/status").get("nodeId"):
+        raise NotReadyError(f"Trino at {own} has no worker yet")
 
 
-def _get(settings: Settings, path: str) -> dict[str, Any]:
-    return fetch_json(settings.trino_url + path, "Trino", PROBE_SECONDS)
+def _get(own: str, path: str) -> dict[str, Any]:
+    return fetch_json(own + path, "Trino", PROBE_SECONDS)
 
 
 def url(settings: Settings) -> str:
@@ -117,7 +134,7 @@ SERVICE = Service(
     configure=configure,
     environments=("engines",),
     artifacts=("trino", "trino-iceberg"),
-    secrets=of_role("trino"),
+    secrets=(*of_role("trino"), TRINO_INTERNAL_SECRET),
     ports=("trino",),
     after=("setup",),
     url=url,

@@ -1,4 +1,4 @@
-"""ZooKeeper: one node, which keeps Kafka's metadata when `kafka_metadata` says so."""
+"""ZooKeeper: one node, which keeps what `kafka_metadata` and `flink_ha` say: Kafka's metadata, who leads Flink."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ready(settings: Settings) -> None:
 
 SERVICE = Service(
     name="zookeeper",
-    summary="ZooKeeper (Kafka's metadata)",
+    summary="ZooKeeper (Kafka's metadata, Flink's leader)",
     command=command,
     ready=ready,
     configure=configure,

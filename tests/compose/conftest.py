@@ -21,12 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Containers]:
-    """Every service, built and up; a project of the tests' own would meet the ports of a stack that runs."""
-    stack = Containers()
+    """Every service, built and up."""
+    yield from alone(Containers())
+
+
+def alone(stack: Containers, *services: str) -> Iterator[Containers]:
+    """Up with these services or all; a project of the tests' own would meet the ports of a stack that runs."""
     if stack.containers():
         pytest.exit("containers of this project exist already; `docker compose down` first, with -v to lose their data")
     try:
-        stack.up()
+        stack.up(*services)
         yield stack
     finally:
         stack.down()

@@ -72,6 +72,19 @@ class Containers:
         audit = self.audit()
         assert (audit["missing"], audit["repeated"]) == (0, 0), audit
 
+    def python(self, service: str, code: str) -> str:
+        """What a program prints in a container of the service."""
+        return self.compose("exec", "-T", service, "python", "-P", "-c", code)
+
+    def kill(self, service: str) -> None:
+        """End a container of the service, as a machine does that loses power; Docker leaves it ended."""
+        _docker("kill", next(container for name, container in self.running() if name == service))
+
+    def settled(self) -> dict[str, Any]:
+        """The audit once every record of the topic is committed, the producer having ended."""
+        self.compose("stop", "producer")
+        return self.wait_for("the audit has no lag", lambda: (a := self.audit())["lag"] == 0 and a, COMMITTED_SECONDS)
+
     def events(self) -> int:
         """Rows of clickstream."""
         return int(self.rows("SELECT count(*) AS n FROM clickstream")[0]["n"])

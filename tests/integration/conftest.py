@@ -27,7 +27,12 @@ FAST = {
 }
 """Short enough that windows close and rows are committed while a test waits; and tables are tended when a test asks."""
 OTHER_OFFSET = 100
-OTHER = {"LAKE_CATALOG_TYPE": "rest", "LAKE_FLINK_STATE_BACKEND": "hashmap", "LAKE_IDLE_SECONDS": "4"}
+OTHER = {
+    "LAKE_CATALOG_TYPE": "rest",
+    "LAKE_FLINK_HA": "zookeeper",
+    "LAKE_FLINK_STATE_BACKEND": "hashmap",
+    "LAKE_IDLE_SECONDS": "4",
+}
 """What can be chosen in place of what is the default, Kafka apart."""
 
 

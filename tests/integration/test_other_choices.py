@@ -1,4 +1,4 @@
-"""The same slice with an Iceberg REST catalog, a Kafka elsewhere and state on the heap: settings alone differ."""
+"""The same slice on a REST catalog, a Kafka elsewhere, ZooKeeper for Flink, the heap for state: by settings alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 from clicklake.stack import postgres
 from tests.integration.test_strange_records import event
 from tests.stack import Stack
+
+RECOVERED_SECONDS = 240
 
 
 def test_events_arrive_once_through_a_rest_catalog(other_stack: Stack) -> None:
@@ -32,6 +34,19 @@ def test_the_heap_keeps_what_was_seen_over_a_kill_9(other_stack: Stack) -> None:
     assert audit["exact"], audit
     assert other_stack.one(copies) >= sent["duplicates"] + again["duplicates"]
     assert other_stack.one("SELECT count(*) - count(DISTINCT event_id) FROM clickstream") == 0
+
+
+def test_a_job_outlives_its_jobmanager(other_stack: Stack) -> None:
+    ids = [job["jid"] for job in other_stack.jobs()]
+    assert len(ids) == 1
+    with other_stack.producing("--rate", "500", "--bad", "0.05"):
+        killed = {"flink_jobmanager": other_stack.kill("flink_jobmanager")}
+        other_stack.wait_for("it is ready again", lambda: other_stack.back(killed), RECOVERED_SECONDS)
+        after = other_stack.newest_commit()
+        other_stack.wait_for("new events are committed", lambda: other_stack.newest_commit() > after, RECOVERED_SECONDS)
+        assert [job["jid"] for job in other_stack.jobs()] == ids
+    audit = other_stack.settled(RECOVERED_SECONDS)
+    assert audit["exact"], audit
 
 
 def test_partitions_without_records_hold_no_window_back(other_stack: Stack) -> None:

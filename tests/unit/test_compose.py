@@ -20,9 +20,21 @@ LOCAL_ONLY = {"airflow", "kafka_cli", "submit", "rest_catalog", "zookeeper", "mi
 """Run by others when they need it, or only with other settings."""
 
 
+def read(file: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(file.read_text("utf-8")))
+
+
+def with_what_it_extends(one: dict[str, Any]) -> dict[str, Any]:
+    """A container's definition, over that of the one it extends."""
+    if "extends" not in one:
+        return one
+    base = read(ROOT / one["extends"]["file"])["services"][one["extends"]["service"]]
+    return with_what_it_extends(base) | one
+
+
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    return dict(yaml.safe_load(FILE.read_text("utf-8")))
+    return read(FILE)
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +65,27 @@ def test_each_is_probed_as_it_is_locally_or_ends(services: dict[str, dict[str, A
             assert container["healthcheck"]["test"] == [*PROBE, name]
 
 
+def folders(services: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """By name of the volume of secrets, the folder that they are handed out into."""
+    mounted = [volume.split(":") for volume in services["secrets"]["volumes"]]
+    return {volume: path.removeprefix("/handed/") for volume, path in mounted if path.startswith("/handed/")}
+
+
+def secrets_given(container: dict[str, Any], services: dict[str, dict[str, Any]]) -> set[str]:
+    """The secrets that a container finds in its volumes."""
+    volumes = [volume.split(":")[0] for volume in container["volumes"] if f":{SECRETS}" in volume]
+    owners = [handed(services)[folders(services)[one]] for one in volumes]
+    return {secret for owner in owners for secret in default().find(owner).secrets}
+
+
 def test_each_gets_the_secrets_that_its_service_declares(services: dict[str, dict[str, Any]]) -> None:
     registry = default()
-    folders = {
-        volume.split(":")[0]: volume.split("/handed/")[1]
-        for volume in services["secrets"]["volumes"]
-        if "/handed/" in volume
-    }
     for name, container in run_by(services).items():
-        volumes = [volume.split(":")[0] for volume in container["volumes"] if f":{SECRETS}" in volume]
-        given = {secret for one in volumes for secret in registry.find(handed(services)[folders[one]]).secrets}
+        given = secrets_given(container, services)
         assert given >= set(registry.find(name).secrets), name
         assert not given or set(registry.find(name).secrets), f"{name} needs no secret"
     # What Airflow starts by name mounts the volume of that name.
-    assert {"secrets-submit", "secrets-setup"} <= folders.keys()
+    assert {"secrets-submit", "secrets-setup"} <= folders(services).keys()
 
 
 def test_what_is_published_is_on_loopback_and_at_the_ports_of_the_settings(
@@ -90,15 +109,18 @@ OVERRIDES = sorted(ROOT.glob("compose.*.yaml"))
 def test_an_override_is_of_the_same_services_and_named_in_the_documentation(
     file: Path, services: dict[str, dict[str, Any]]
 ) -> None:
-    override = yaml.safe_load(file.read_text("utf-8"))
-    known = set(services) | {one.name for one in default().all}
-    for name, one in override["services"].items():
-        assert name in known, name
+    registry = default()
+    for name, one in read(file)["services"].items():
+        if name not in services:
+            whole = with_what_it_extends(one)
+            run = registry.find(whole["command"][0])
+            assert whole["healthcheck"]["test"] == [*PROBE, run.name], name
+            assert secrets_given(whole, services) >= set(run.secrets), name
         given = {text: str(value) for text, value in one.get("environment", {}).items()}
         assert Settings.from_env(given, Path("/nonexistent")), name
         for volume in one.get("volumes", []):
-            source, target, *mode = volume.split(":")
-            assert not source.startswith(".") or (target, mode) == (f"/opt/clicklake/{source[2:]}", ["ro"]), volume
+            source, *place = volume.split(":")
+            assert not source.startswith(".") or place == [f"/opt/clicklake/{source[2:]}", "ro"], volume
             assert not source.startswith(".") or (ROOT / source).is_dir(), volume
     assert file.name in (ROOT / "docs" / "docker.md").read_text("utf-8")
 

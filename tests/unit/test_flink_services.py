@@ -80,6 +80,21 @@ def test_there_is_a_slot_for_each_parallel_part(make_context: MakeContext) -> No
     assert found["taskmanager.numberOfTaskSlots"] == "3"
 
 
+def test_a_jobmanager_alone_asks_nobody_who_leads(make_context: MakeContext) -> None:
+    found = configuration(make_context(flink_jobmanager.SERVICE))
+    assert [name for name in found if name.startswith(("high-availability", "job-result-store"))] == []
+
+
+@pytest.mark.parametrize("service", SERVICES[:2], ids=lambda service: service.name)
+def test_who_leads_is_agreed_upon_in_zookeeper(service: Service, make_context: MakeContext) -> None:
+    context = make_context(service, flink_ha="zookeeper", zookeeper_host="zoo")
+    found = configuration(context)
+    assert found["high-availability.type"] == "zookeeper"
+    assert found["high-availability.zookeeper.quorum"] == f"zoo:{context.settings.port('zookeeper')}"
+    assert found["high-availability.storageDir"] == "s3://flink/ha"
+    assert found["high-availability.jobmanager.port"] == str(context.settings.port("flink_rpc"))
+
+
 def test_settings_reach_the_submit(make_context: MakeContext) -> None:
     context = make_context(submit.SERVICE)
     assert environment(submit.SERVICE, context, {})["LAKE_PORT_OFFSET"] == "100"

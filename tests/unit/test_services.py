@@ -3,10 +3,11 @@
 import json
 import os
 import re
+import socket
 
 import pytest
 
-from clicklake.errors import LakeError
+from clicklake.errors import LakeError, SettingError
 from clicklake.settings import Settings
 from clicklake.stack import kafka, postgres, rest_catalog, s3, setup, trino, zookeeper
 from clicklake.stack.service import Context, Service
@@ -101,6 +102,49 @@ def test_a_broker_does_not_begin_anew_where_another_kept_its_records(
         kafka.configure(other)
 
 
+BROKERS = "kafka-1 kafka-2 kafka-3"
+
+
+def test_a_broker_alone_is_the_only_copy_and_votes_alone(make_context: MakeContext) -> None:
+    context = make_context(kafka.SERVICE)
+    kafka.configure(context)
+    text = (context.config / "server.properties").read_text()
+    assert set(re.findall(r"(?:replication\.factor|min\.isr|min\.insync\.replicas|node\.id)=(.*)", text)) == {"1"}
+    assert f"controller.quorum.voters=1@127.0.0.1:{context.settings.port('kafka_controller')}\n" in text
+    assert context.settings.kafka_bootstrap == f"127.0.0.1:{context.settings.port('kafka')}"
+    assert "min.insync.replicas" not in setup.topic_config(context.settings)
+
+
+def test_of_three_brokers_one_may_be_gone(make_context: MakeContext) -> None:
+    context = make_context(kafka.SERVICE, kafka_brokers=BROKERS, kafka_host="kafka-2")
+    (context.data / kafka.BROKERS).write_text(BROKERS)
+    kafka.configure(context)
+    text = (context.config / "server.properties").read_text()
+    assert set(re.findall(r"replication\.factor=(.*)", text)) == {"3"}
+    assert set(re.findall(r"(?:min\.isr|min\.insync\.replicas)=(.*)", text)) == {"2"}
+    assert "node.id=2\n" in text
+    assert "controller.quorum.voters=1@kafka-1:9193,2@kafka-2:9193,3@kafka-3:9193\n" in text
+    assert "advertised.listeners=PLAINTEXT://kafka-2:9192\n" in text
+    assert context.settings.kafka_bootstrap == "kafka-1:9192,kafka-2:9192,kafka-3:9192"
+    assert setup.topic_config(context.settings)["min.insync.replicas"] == "2"
+
+
+@pytest.mark.parametrize(("began", "asked"), [(None, BROKERS), (BROKERS, ""), (BROKERS, f"{BROKERS} kafka-4")])
+def test_a_broker_does_not_join_or_leave_others(make_context: MakeContext, began: str | None, asked: str) -> None:
+    context = make_context(kafka.SERVICE, kafka_brokers=asked, kafka_host="kafka-1")
+    if began is not None:
+        (context.data / kafka.BROKERS).write_text(began)
+    with pytest.raises(LakeError, match=f"LAKE_KAFKA_BROKERS is '{asked}', but .* began with '{began or ''}'"):
+        kafka.configure(context)
+
+
+def test_a_broker_is_one_of_the_brokers(make_context: MakeContext) -> None:
+    context = make_context(kafka.SERVICE, kafka_brokers=BROKERS, kafka_host="kafka")
+    (context.data / kafka.BROKERS).write_text(BROKERS)
+    with pytest.raises(SettingError, match="LAKE_KAFKA_HOST is kafka, which is none of LAKE_KAFKA_BROKERS: kafka-1"):
+        kafka.configure(context)
+
+
 def test_topic_takes_what_the_broker_takes() -> None:
     settings = Settings(kafka_retention_hours=2)
     config = setup.topic_config(settings)
@@ -118,6 +162,29 @@ def test_trino_query_memory_fits_the_heap(make_context: MakeContext) -> None:
         for name in ("query.max-memory-per-node", "memory.heap-headroom-per-node")
     )
     assert query + headroom < context.settings.trino_heap_mb
+
+
+def test_each_trino_says_what_it_is_and_where(make_context: MakeContext) -> None:
+    said = {}
+    for role in ("single", "coordinator", "worker"):
+        context = make_context(trino.SERVICE, trino_role=role, trino_host="trino.example")
+        trino.configure(context)
+        config, node = ((context.config / f"{name}.properties").read_text() for name in ("config", "node"))
+        assert f"internal-communication.shared-secret={context.secrets['trino_internal_secret']}\n" in config
+        assert "discovery.uri=http://trino.example:8180\n" in config
+        assert not (context.config / "roles").exists()
+        lines = [line.split("=") for line in (config + node).splitlines() if re.match(r"[a-z.-]+=", line)]
+        said[role] = dict(lines)
+    assert {role: lines["coordinator"] for role, lines in said.items()} == {
+        "single": "true",
+        "coordinator": "true",
+        "worker": "false",
+    }
+    assert said["single"]["node-scheduler.include-coordinator"] == "true"
+    assert said["coordinator"]["node-scheduler.include-coordinator"] == "false"
+    assert {lines["node.internal-address"] for role, lines in said.items() if role != "worker"} == {"trino.example"}
+    assert said["worker"]["node.internal-address"] == socket.gethostname()
+    assert said["worker"]["node.id"] != said["coordinator"]["node.id"]
 
 
 def test_trino_finds_the_connector_among_its_plugins(make_context: MakeContext) -> None:

@@ -201,6 +201,8 @@ def _checked(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_success:
         return dict(answer.json()) if answer.content else {}
     request = answer.request
+    if answer.status_code == 503:
+        raise _silent(str(request.url), "", _said(answer.text))
     kind = UnknownError if answer.status_code == 404 else FlinkError
     raise kind(f"{request.method} {request.url} answered {answer.status_code}: {_said(answer.text)}")
 
@@ -212,7 +214,7 @@ def _said(text: str) -> str:
     return (causes[-1].removeprefix("Caused by: ") if causes else text)[:500]
 
 
-def _silent(url: str, path: str, error: Exception) -> NotReadyError:
+def _silent(url: str, path: str, error: Exception | str) -> NotReadyError:
     return NotReadyError(f"Flink does not answer at {url}{path}: {error or type(error).__name__}")
 
 

@@ -45,6 +45,7 @@ class LakehouseHook(BaseHook):
             given,
             **place(given, "trino", trino),
             **place(given, "kafka", kafka),
+            kafka_brokers=str(kafka.extra_dejson.get("brokers", "")),
             trino_user=trino.login or given.trino_user,
         )
 

@@ -145,3 +145,9 @@ def test_no_answer_is_not_ready() -> None:
         NotReadyError, match=r"Flink does not answer at http://127.0.0.1:18081/jobs/overview: connection"
     ):
         hook(silent).jobs()
+
+
+def test_while_a_leader_is_elected_nothing_is_known() -> None:
+    electing = hook(lambda _: httpx.Response(503, text="ongoing leader election"))
+    with pytest.raises(NotReadyError, match=r"Flink does not answer at .*/jobs/overview: ongoing leader election"):
+        electing.jobs()

@@ -24,9 +24,10 @@ def test_a_folder_holds_what_its_services_declare_and_nothing_else(settings: Set
     folder.mkdir()
     (folder / "left_from_before").write_text("x")
     hand_out(settings, folder, default().find("trino"))
-    assert {path.name for path in folder.iterdir()} == set(secrets.of_role("trino"))
+    declared = {*secrets.of_role("trino"), secrets.TRINO_INTERNAL_SECRET}
+    assert {path.name for path in folder.iterdir()} == declared
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    for name, value in secrets.load(settings, secrets.of_role("trino")).items():
+    for name, value in secrets.load(settings, declared).items():
         assert (folder / name).read_text("utf-8") == value + "\n"
 
 

@@ -53,9 +53,10 @@ def test_what_runs_elsewhere_is_neither_started_nor_waited_for() -> None:
         DEFAULT.active(Settings(elsewhere="kafak"))
 
 
-def test_zookeeper_runs_only_when_kafka_keeps_its_metadata_there() -> None:
-    assert "zookeeper" not in _names(DEFAULT, "kafka")
+def test_zookeeper_runs_only_for_kafka_or_flink_that_keep_something_there() -> None:
+    assert "zookeeper" not in _names(DEFAULT)
     assert _names(DEFAULT, "kafka", settings=Settings(kafka_metadata="zookeeper")) == ["zookeeper", "kafka"]
+    assert "zookeeper" in _names(DEFAULT, "flink_jobmanager", settings=Settings(flink_ha="zookeeper"))
 
 
 def test_one_store_runs_with_its_console_and_the_setup_waits_for_it() -> None:
