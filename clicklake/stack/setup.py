@@ -42,7 +42,7 @@ def main(settings: Settings) -> None:
     ensure_roles(settings, secrets)
     if _keeps_catalog(settings):
         ensure_catalog(settings, secrets)
-    iceberg.ensure_tables(settings, secrets)
+    iceberg.ensure_tables(settings, {name: secrets[name] for name in of_role("setup")})
 
 
 def _runs_s3(settings: Settings) -> bool:

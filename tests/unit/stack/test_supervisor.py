@@ -2,6 +2,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -33,11 +34,22 @@ def _pids(supervisor: Supervisor) -> dict[str, int]:
     return {name: process.pid for name, process in supervisor.processes().items() if process.running}
 
 
+def _started(settings: Settings, name: str) -> float:
+    """When the service's process became the service, seconds since 1970; its log tells whole milliseconds."""
+    lines = home.log_path(settings, name).read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.endswith(f"INFO starting {name}")]
+    return (
+        datetime.strptime(line[: len("2026-11-25 12:00:00,000")], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
+        + 0.001
+    )
+
+
 def test_services_start_one_after_the_other_and_stop_the_other_way(supervisor: Supervisor, settings: Settings) -> None:
     _up(supervisor)
     states = {one.service.name: one.state for one in lifecycle.healths(REGISTRY.all, supervisor)}
     assert states == {"base": State.READY, "prepare": State.DONE, "top": State.READY}
-    assert "waiting for prepare: nothing is prepared yet" in home.log_path(settings, "top").read_text(encoding="utf-8")
+    prepared = (settings.home / "data" / "prepare" / "done").stat().st_mtime
+    assert _started(settings, "base") <= prepared <= _started(settings, "top")
 
     stopped: list[str] = []
     lifecycle.stop(REGISTRY, supervisor, stopped.append)
