@@ -1,6 +1,5 @@
 -- The topic, read once: every record as it is. Its watermark follows Kafka's own clock, partition by partition, so that
--- no event's timestamp can move it and a partition read behind the others loses nothing. A fetch waits half a second for
--- more than a few records: at once, each would be a request of its own.
+-- no event's timestamp can move it and a partition read behind the others loses nothing.
 CREATE TEMPORARY TABLE records (
   payload BYTES,
   kafka_partition INT NOT NULL METADATA FROM 'partition' VIRTUAL,
@@ -13,8 +12,6 @@ CREATE TEMPORARY TABLE records (
   'properties.group.id' = '$group',
   'properties.isolation.level' = 'read_committed',
   'properties.max.partition.fetch.bytes' = '$fetch_max_bytes',
-  'properties.fetch.min.bytes' = '65536',
-  'properties.fetch.max.wait.ms' = '500',
   'topic' = '$topic',
   'scan.startup.mode' = 'earliest-offset',
   'scan.watermark.idle-timeout' = '$idle_seconds s',
