@@ -13,7 +13,7 @@ from minio.error import MinioAdminException
 
 from clicklake.stack import minio, s3
 from clicklake.stack.secrets import folder, load
-from tests.integration.conftest import FAST, running
+from tests.integration.conftest import FAST, OTHER_OFFSET, running
 from tests.integration.test_security import (  # noqa: F401 - the same must hold here
     listening,
     test_no_secret_is_in_a_log_or_on_a_command_line,
@@ -33,8 +33,8 @@ USERS = {"admin": minio.ADMIN_PASSWORD, "viewer": minio.VIEWER_PASSWORD}
 def stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Stack]:
     """A stack on MinIO. The shared one makes room: two at once are too much for a small machine."""
     stack.down()
-    offset = request.config.getoption("port_offset") + 100
-    yield from running(request, offset, FAST | {"LAKE_STORE": "minio", "LAKE_IDLE_SECONDS": "4"})
+    offset = request.config.getoption("port_offset") + OTHER_OFFSET
+    yield from running(request, offset, {**FAST, "LAKE_STORE": "minio"})
 
 
 @pytest.fixture
