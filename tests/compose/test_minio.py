@@ -11,6 +11,8 @@ from clicklake.settings import Settings
 from tests.compose.containers import COMMITTED_SECONDS, Containers
 from tests.waiting import patient
 
+pytestmark = pytest.mark.minio
+
 
 @pytest.fixture(scope="module")
 def classic(stack: Containers) -> Iterator[Containers]:
