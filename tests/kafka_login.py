@@ -53,13 +53,14 @@ group.initial.rebalance.delay.ms=0
 
 
 class Broker:
-    """The broker, at three ports that follow each other; clients use the first."""
+    """The broker where a stack with these settings looks for it, and at the two ports that follow."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.port = port
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._settings = settings
+        self._port = settings.port("kafka")
         self.ca_file = folder / "ca.pem"
         self._folder = folder
-        self._inside = f"127.0.0.1:{port + 1}"
+        self._inside = f"127.0.0.1:{self._port + 1}"
 
     def settings(self) -> dict[str, str]:
         """What leads a stack there."""
@@ -87,11 +88,10 @@ class Broker:
                 process.wait(STOPPED_SECONDS)
 
     def _install(self) -> None:
-        settings = Settings.from_env()
-        install.install([kafka.SERVICE], settings)
-        _, artifacts = install.paths(kafka.SERVICE, settings)
-        self._bin, self._jars = install.java_home(settings) / "bin", artifacts["kafka"]
-        ports = {"port": self.port, "inside_port": self.port + 1, "controller_port": self.port + 2}
+        install.install([kafka.SERVICE], self._settings)
+        _, artifacts = install.paths(kafka.SERVICE, self._settings)
+        self._bin, self._jars = install.java_home(self._settings) / "bin", artifacts["kafka"]
+        ports = {"port": self._port, "inside_port": self._port + 1, "controller_port": self._port + 2}
         self._config = self._folder / "server.properties"
         self._config.write_text(CONFIG.format(folder=self._folder, keystore_password=KEYSTORE_PASSWORD, **ports))
         self._make_certificate()

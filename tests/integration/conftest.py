@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clicklake.settings import ROOT, Settings
+from clicklake.settings import ROOT
 from tests import tree
 from tests.kafka_login import Broker
 from tests.oracle import Rules
@@ -85,10 +86,10 @@ def stack(request: pytest.FixtureRequest, checkout: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A Kafka of somebody else's, which asks for a login."""
+def broker(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka of somebody else's, which asks for a login, at the ports of the stack that uses it."""
     offset = request.config.getoption("port_offset") + OTHER_OFFSET
-    found = Broker(tmp_path_factory.mktemp("broker"), Settings(port_offset=offset).port("kafka"))
+    found = Broker(tmp_path_factory.mktemp("broker"), dataclasses.replace(stack.settings, port_offset=offset))
     with found.running():
         yield found
 
