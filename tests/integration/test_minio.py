@@ -77,7 +77,7 @@ def test_it_and_its_console_listen_on_loopback_only(stack: Stack) -> None:
 
 def test_one_is_told_where_the_console_is(stack: Stack) -> None:
     assert stack.service("minio")["url"] == stack.settings.s3_console_url
-    assert f"minio  {stack.settings.s3_console_url}" in " ".join(stack.lake("credentials").stdout.split(" "))
+    assert f"minio {stack.settings.s3_console_url}" in " ".join(stack.lake("credentials").stdout.split())
 
 
 @pytest.mark.parametrize("path", ["/buckets", "/buckets/lake/objects", "/session"])
