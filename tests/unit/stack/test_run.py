@@ -14,16 +14,27 @@ from clicklake.stack.service import Service
 from tests.unit.stack.tiny import BASE, PREPARE, REGISTRY, RUNNER, nothing, python
 
 
-def _run(settings: Settings, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    settings: Settings, *arguments: str, seconds: float = 30, **variables: str
+) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **settings.as_env(), "PYTHONPATH": str(ROOT), **variables}
-    command = [sys.executable, "-P", "-m", RUNNER, name]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=30)
+    command = [sys.executable, "-P", "-m", RUNNER, *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=seconds)
 
 
 def test_a_process_becomes_the_service(settings: Settings) -> None:
     done = _run(settings, "broken")
     assert done.returncode == 1
     assert done.stderr.endswith("INFO starting broken\nERROR the disk is on fire\n")
+
+
+def test_a_service_waits_for_what_it_depends_on_unless_it_is_to_start_at_once(settings: Settings) -> None:
+    at_once = _run(settings, run.AT_ONCE, "prepare")
+    assert at_once.returncode == 0
+    assert "waiting for" not in at_once.stderr
+    with pytest.raises(subprocess.TimeoutExpired) as waiting:
+        _run(settings, "prepare", seconds=3)
+    assert b"INFO waiting for base: nothing answers at" in (waiting.value.stderr or b"")
 
 
 def test_an_unknown_service_is_one_line(settings: Settings) -> None:
