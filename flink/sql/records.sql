@@ -11,7 +11,6 @@ CREATE TEMPORARY TABLE records (
   $kafka,
   'properties.group.id' = '$group',
   'properties.isolation.level' = 'read_committed',
-  'properties.max.partition.fetch.bytes' = '$fetch_max_bytes',
   'topic' = '$topic',
   'scan.startup.mode' = 'earliest-offset',
   'scan.watermark.idle-timeout' = '$idle_seconds s',

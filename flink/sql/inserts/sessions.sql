@@ -1,3 +1,4 @@
+-- An event whose session has passed is a session of its own.
 INSERT INTO $catalog.$database.sessions (
   session_id, user_id, device, started_at, ended_at, events, pages, carts, purchases, revenue
 )
@@ -10,8 +11,17 @@ SELECT
   COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchases,
   COALESCE(SUM(purchase_amount), 0) AS revenue
 FROM TABLE(SESSION(
-  DATA => TABLE valid_events PARTITION BY session_id,
+  DATA => (SELECT * FROM valid_events WHERE NOT session_passed) PARTITION BY session_id,
   TIMECOL => DESCRIPTOR(window_time),
   GAP => $session_gap_interval
 ))
 GROUP BY window_start, window_end, session_id
+UNION ALL
+SELECT
+  session_id, user_id, device, event_time, event_time, 1,
+  CASE event_type WHEN 'page_view' THEN 1 ELSE 0 END,
+  CASE event_type WHEN 'add_to_cart' THEN 1 ELSE 0 END,
+  CASE event_type WHEN 'purchase' THEN 1 ELSE 0 END,
+  COALESCE(purchase_amount, 0)
+FROM valid_events
+WHERE session_passed
