@@ -21,18 +21,23 @@ TEST_SECONDS = 300
 LATE_SECONDS, SESSION_GAP_SECONDS = 6, 12
 FAST = {
     "LAKE_CHECKPOINT_INTERVAL_SECONDS": "2",
+    "LAKE_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
     "LAKE_LATE_SECONDS": str(LATE_SECONDS),
     "LAKE_SESSION_GAP_SECONDS": str(SESSION_GAP_SECONDS),
     "LAKE_MAINTENANCE_SCHEDULE": "0 0 29 2 *",
     "LAKE_QUALITY_SCHEDULE": "0 0 29 2 *",
 }
-"""Short enough that windows close and rows are committed while a test waits; and tables are tended when a test asks."""
+"""Short enough that windows close and rows are committed while a test waits; and tables are tended when a test asks.
+
+A JVM that lives for minutes, and is killed, spends most of them compiling for a speed it never gets to use.
+"""
 OTHER_OFFSET = 100
 OTHER = {
     "LAKE_CATALOG_TYPE": "rest",
     "LAKE_FLINK_HA": "zookeeper",
     "LAKE_FLINK_STATE_BACKEND": "hashmap",
     "LAKE_IDLE_SECONDS": "4",
+    "LAKE_JAVA_OPTIONS": "",
 }
 """What can be chosen in place of what is the default, Kafka apart."""
 
