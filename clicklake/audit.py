@@ -3,6 +3,9 @@
 It counts without sampling or estimating. Offsets are gathered into buckets of 64, each as a mask with one bit an
 offset: a mask's bits are the distinct offsets of its bucket, whatever number of rows gave them, and rows beyond that
 are repeats. That keeps 64 times fewer groups in Trino's memory than counting distinct offsets, and is as exact.
+
+Not every offset is a record: a transaction's marker takes one, and aborted and compacted records leave theirs. Only
+Kafka can tell, and is asked of the offsets that are in no table, as long as it retains them.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +23,7 @@ from rich.table import Table as RichTable
 
 from clicklake.errors import AuditError
 from clicklake.freshness import Freshness, freshness
-from clicklake.offsets import Retained, retained
+from clicklake.offsets import Retained, received_at, records, retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot, at_checkpoint, lineage, newest_checkpoint
 from clicklake.tables import CLICKSTREAM, REJECTED, REPLAYED
@@ -31,7 +34,7 @@ BUCKET_OFFSETS = 64
 RANGES_SHOWN = 20
 """Ranges of missing or repeated offsets that are told, for each partition. Totals are always whole."""
 BUCKETS_READ = 10_000
-"""Faulty buckets of a partition that are looked into for those ranges."""
+"""Buckets of a partition with repeats that are looked into for those ranges."""
 REPLAY_SECONDS = 30
 """How long a replay may take between its two commits, which leave its records in both tables meanwhile."""
 POLL_SECONDS = 1.0
@@ -39,6 +42,7 @@ POLL_SECONDS = 1.0
 States = Mapping[str, Snapshot | None]
 """By table name, the snapshot that is looked at; None: the table as it was before its first one."""
 
+COLUMNS = ("partition", "first", "next", "end", "rows", "missing", "repeated", "lag")
 EXIT_EXACT, EXIT_FAULTY, EXIT_UNKNOWN = 0, 1, 2
 
 
@@ -61,16 +65,18 @@ class PartitionAudit:
     first: int
     """Lowest offset that must be in a table: the first Kafka retains, or an older one that a table holds."""
     next: int
-    """The first offset that is not committed yet."""
+    """The first offset that is still to be committed."""
     end: int
-    """The offset Kafka gives the next record."""
+    """Where what Kafka gives a reader of committed records ends."""
     rows: int
     missing: int
-    """Offsets that are in no table."""
+    """Records that are in no table, and offsets that Kafka no longer retains: those may have been records."""
     repeated: int
     """Rows beyond the first of the same offset."""
     missing_ranges: tuple[Range, ...] = ()
     repeated_ranges: tuple[Range, ...] = ()
+    gaps: int = 0
+    """Offsets that are no record."""
 
     @property
     def lag(self) -> int:
@@ -79,7 +85,7 @@ class PartitionAudit:
 
     @property
     def exact(self) -> bool:
-        """Whether every offset lies in the tables once."""
+        """Whether every record lies in the tables once."""
         return self.missing == 0 and self.repeated == 0
 
 
@@ -109,8 +115,13 @@ class Audit:
 
     @property
     def missing(self) -> int:
-        """Offsets that are in no table."""
+        """Records that are in no table."""
         return sum(partition.missing for partition in self.partitions)
+
+    @property
+    def gaps(self) -> int:
+        """Offsets that are no record."""
+        return sum(partition.gaps for partition in self.partitions)
 
     @property
     def repeated(self) -> int:
@@ -134,7 +145,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in types that JSON knows."""
-        totals = {name: getattr(self, name) for name in ("exact", "rows", "missing", "repeated", "lag")}
+        totals = {name: getattr(self, name) for name in ("exact", "rows", "missing", "repeated", "lag", "gaps")}
         body = totals | dataclasses.asdict(self)
         body["partitions"] = [dataclasses.asdict(part) | {"lag": part.lag} for part in self.partitions]
         if self.freshness is not None:
@@ -170,6 +181,7 @@ def audit(settings: Settings) -> Audit:
     if any(part.repeated for part in partitions):
         await_replay(settings, partial(rows, settings), REPLAY_SECONDS)
         checkpoint_id, partitions, newest = _look(settings)
+    partitions = _with_ends(settings, partitions)
     unfinished = _unfinished(settings, newest) if any(part.repeated for part in partitions) else 0
     fresh = freshness(settings)
     took_seconds = round(time.monotonic() - started, 3)
@@ -196,7 +208,7 @@ def _look(settings: Settings) -> tuple[int | None, tuple[PartitionAudit, ...], S
         return _newest(lines), _with_repeats(settings, now, now, newest), newest
     checkpoint_id, states = _settled(lines)
     source = _source(settings, newest, None if states == newest else _ends(settings, states))
-    then = _with_missing(settings, _measure(settings, kafka, source), source)
+    then = _with_missing(settings, kafka, _measure(settings, kafka, source), source)
     return checkpoint_id, _with_repeats(settings, then, now, newest), newest
 
 
@@ -232,12 +244,14 @@ def compare(kafka: Mapping[int, Retained], counted: Mapping[int, Counted]) -> tu
 
 def missing_ranges(buckets: Iterable[Bucket], lowest: int, highest: int) -> Iterator[Range]:
     """Offsets between `lowest` and `highest` that the faulty buckets of a partition lack, joined where they touch."""
-    return joined(
-        Range(max(piece.first, lowest), min(piece.last, highest))
-        for bucket in buckets
-        for piece in _lacking(bucket)
-        if piece.first <= highest and piece.last >= lowest
-    )
+    return joined(within((piece for bucket in buckets for piece in _lacking(bucket)), lowest, highest))
+
+
+def within(ranges: Iterable[Range], lowest: int, highest: int) -> Iterator[Range]:
+    """What of the ranges lies between `lowest` and `highest`."""
+    for piece in ranges:
+        if piece.first <= highest and piece.last >= lowest:
+            yield Range(max(piece.first, lowest), min(piece.last, highest))
 
 
 def joined(ranges: Iterable[Range]) -> Iterator[Range]:
@@ -256,8 +270,8 @@ def joined(ranges: Iterable[Range]) -> Iterator[Range]:
 
 def render(audit: Audit, console: Console) -> None:
     """Print the audit: a table in a terminal, tab-separated lines elsewhere, then one sentence."""
-    header = ("partition", "first", "next", "end", "rows", "missing", "repeated", "lag")
-    lines = [tuple(str(value) for value in _cells(part)) for part in audit.partitions]
+    header = (*COLUMNS, "gaps") if audit.gaps else COLUMNS
+    lines = [tuple(str(getattr(part, name)) for name in header) for part in audit.partitions]
     if console.is_terminal:
         table = RichTable(*header, box=None, pad_edge=False)
         for line in lines:
@@ -312,7 +326,7 @@ def _compare(number: int, kafka: Retained, counted: Counted | None) -> Partition
             f"the topic was made anew or cut short since; give the tables a namespace of their own (LAKE_DATABASE)"
         )
     first = min(kafka.first, counted.lowest)
-    # What Kafka no longer retains and no table holds was deleted before the stream read it.
+    # What Kafka no longer retains and no table holds may have been deleted before the stream read it.
     upto = max(kafka.first, counted.highest + 1)
     missing = upto - first - counted.distinct
     edges = tuple(_between(first, counted.lowest) + _between(counted.highest + 1, upto))
@@ -326,22 +340,46 @@ def _between(first: int, next_: int) -> list[Range]:
 
 
 def _with_missing(
-    settings: Settings, partitions: tuple[PartitionAudit, ...], source: str
+    settings: Settings, kafka: Mapping[int, Retained], partitions: tuple[PartitionAudit, ...], source: str
 ) -> tuple[PartitionAudit, ...]:
-    """The same with the ranges of what is missing, those at the edges being known already."""
+    """The same with what is missing told from gaps, and with its ranges; those at the edges are known already."""
     if not any(part.missing for part in partitions):
         return partitions
     buckets: dict[int, list[Bucket]] = {part.partition: [] for part in partitions}
     for number, *rest in rows(settings, _faulty(source)) if source else []:
         buckets[number].append(Bucket(*rest))
     return tuple(
-        dataclasses.replace(part, missing_ranges=tuple(islice(_holes(part, buckets[part.partition]), RANGES_SHOWN)))
+        _without_gaps(settings, part, kafka[part.partition], buckets[part.partition]) if part.missing else part
+        for part in partitions
+    )
+
+
+def _without_gaps(
+    settings: Settings, part: PartitionAudit, kafka: Retained, buckets: Sequence[Bucket]
+) -> PartitionAudit:
+    """The same after Kafka was asked which of the missing offsets are records; what it no longer retains stays."""
+    expired = within(_holes(part, buckets), part.first, kafka.first - 1)
+    held = within(_holes(part, buckets), kafka.first, part.next - 1)
+    given = records(settings, part.partition, (range(piece.first, piece.last + 1) for piece in held))
+    missing, shown = 0, list[Range]()
+    for piece in joined(chain(expired, (Range(offset, offset) for offset in given))):
+        missing += piece.last - piece.first + 1
+        if len(shown) < RANGES_SHOWN:
+            shown.append(piece)
+    return dataclasses.replace(part, missing=missing, gaps=part.missing - missing, missing_ranges=tuple(shown))
+
+
+def _with_ends(settings: Settings, partitions: tuple[PartitionAudit, ...]) -> tuple[PartitionAudit, ...]:
+    """The same, but that nothing lags where no record comes after what is committed: all that follows are gaps."""
+    waiting = received_at(settings, {part.partition: part.next for part in partitions if part.lag})
+    return tuple(
+        part if part.partition in waiting else dataclasses.replace(part, next=part.end, gaps=part.gaps + part.lag)
         for part in partitions
     )
 
 
 def _holes(part: PartitionAudit, buckets: Iterable[Bucket]) -> Iterator[Range]:
-    """All of a partition's missing ranges, ascending."""
+    """All ranges of a partition that are in no table, ascending."""
     before = [edge for edge in part.missing_ranges if edge.first == part.first]
     after = [edge for edge in part.missing_ranges if edge not in before]
     lowest = before[0].last + 1 if before else part.first
@@ -415,14 +453,11 @@ def _count(source: str) -> str:
 def _faulty(source: str) -> str:
     return f"""
         SELECT kafka_partition, bucket, previous, mask FROM (
-            SELECT *, row_number() OVER (PARTITION BY kafka_partition ORDER BY bucket) AS place FROM (
-                SELECT kafka_partition, bucket, mask,
-                       lag(bucket) OVER (PARTITION BY kafka_partition ORDER BY bucket) AS previous
-                FROM ({_buckets(source)})
-            )
-            WHERE mask <> -1 OR previous < bucket - 1
+            SELECT kafka_partition, bucket, mask,
+                   lag(bucket) OVER (PARTITION BY kafka_partition ORDER BY bucket) AS previous
+            FROM ({_buckets(source)})
         )
-        WHERE place <= {BUCKETS_READ}
+        WHERE mask <> -1 OR previous < bucket - 1
         ORDER BY kafka_partition, bucket
         """
 
@@ -460,10 +495,6 @@ def _moving(settings: Settings, states: States) -> str:
         """
 
 
-def _cells(part: PartitionAudit) -> tuple[int, ...]:
-    return part.partition, part.first, part.next, part.end, part.rows, part.missing, part.repeated, part.lag
-
-
 def _sentences(audit: Audit) -> Iterator[str]:
     for part in audit.partitions:
         for name in ("missing", "repeated"):
@@ -471,6 +502,8 @@ def _sentences(audit: Audit) -> Iterator[str]:
             if ranges:
                 more = ", ..." if len(ranges) == RANGES_SHOWN else ""
                 yield f"partition {part.partition} {name}: {', '.join(map(str, ranges))}{more}"
+    if audit.gaps:
+        yield f"{audit.gaps} offsets are gaps: a transaction's marker, or a record that was aborted or compacted away"
     if audit.unfinished:
         yield f"{audit.unfinished} of the repeated rows are of a replay that is not finished; the next one finishes it"
     fresh = audit.freshness

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from clicklake.offsets import Retained, retained
+from clicklake.offsets import Retained, received_at, retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot, lineage
 from clicklake.tables import CLICKSTREAM, REJECTED
@@ -51,15 +51,17 @@ class Position:
     held: Retained
     committed: int | None
     """The highest offset in a table; None: there is none."""
+    oldest_at: datetime | None
+    """When Kafka received the oldest record that is in no table yet; None: there is none."""
 
     @property
     def next(self) -> int:
-        """The first offset that is still to be committed."""
-        return next_offset(self.held, self.committed)
+        """The first offset that is still to be committed; the end when no record is."""
+        return next_offset(self.held, self.committed) if self.oldest_at else self.held.end
 
     @property
     def waiting(self) -> int:
-        """Records that are in no table yet."""
+        """Offsets from the oldest record on that is in no table yet."""
         return self.held.end - self.next
 
 
@@ -67,7 +69,13 @@ def positions(settings: Settings) -> dict[int, Position]:
     """By partition number, in that order, how far each is committed."""
     committed = last_committed(settings, retained(settings))
     # Kafka is asked again: what came in meanwhile may be committed already, and nothing is ahead of Kafka.
-    return {number: Position(kafka, committed.get(number)) for number, kafka in sorted(retained(settings).items())}
+    held = retained(settings)
+    after = {number: next_offset(kafka, committed.get(number)) for number, kafka in held.items()}
+    # What comes after may be no record but a transaction's marker.
+    oldest = received_at(settings, {number: offset for number, offset in after.items() if offset < held[number].end})
+    return {
+        number: Position(kafka, committed.get(number), oldest.get(number)) for number, kafka in sorted(held.items())
+    }
 
 
 def lag(settings: Settings) -> Lag:

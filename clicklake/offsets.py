@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from clicklake import kafka_client
@@ -18,18 +18,27 @@ from clicklake.kafka_client import Told
 from clicklake.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
+FETCH_MS = 10
+"""How long a broker may wait for records before it says that there are none."""
+SKIPPED_OFFSETS = 10_000
+"""Between two ranges that are farther apart, Kafka is asked anew rather than read."""
+GROUP = "clicklake-stream"
+"""The stream's, which a broker that asks for a login lets in."""
 
 
 @dataclass(frozen=True)
 class Retained:
-    """What one partition holds: offsets from `first` to just before `end`."""
+    """What one partition holds for a reader of committed records: offsets from `first` to just before `end`.
+
+    Not every offset is a record: a transaction's marker takes one, and aborted and compacted records leave theirs.
+    """
 
     first: int
     end: int
 
 
 def retained(settings: Settings) -> dict[int, Retained]:
-    """By partition number, the offsets of the topic that Kafka still has."""
+    """By partition number, the offsets of the topic that Kafka still has, up to the oldest open transaction."""
     told = Told(settings)
     client = AdminClient(client_options(settings) | {"error_cb": told})
     with _errors(settings, "the offsets", told, client):
@@ -40,38 +49,88 @@ def retained(settings: Settings) -> dict[int, Retained]:
 
 
 def received_at(settings: Settings, offsets: Mapping[int, int]) -> dict[int, datetime]:
-    """By partition number, when Kafka received the record at the offset, or the oldest one left after it."""
+    """By partition number, when Kafka received the first record from the offset on; without one it is left out."""
     if not offsets:
         return {}
-    # It takes part in no group: partitions are assigned and nothing is ever noted.
-    options = {"group.id": "clicklake-look", "enable.auto.commit": False}
     # A record that has just expired is answered by the oldest that is left, and one batch is enough.
-    options |= {"auto.offset.reset": "earliest", "queued.min.messages": 1}
-    told = Told(settings)
-    consumer = Consumer(client_options(settings) | options | {"error_cb": told})
-    with closing(consumer), _errors(settings, "the records", told, consumer):
+    with _reader(settings, {"auto.offset.reset": "earliest", "queued.min.messages": 1}) as consumer:
         consumer.assign([TopicPartition(settings.kafka_topic, *place) for place in offsets.items()])
         found = dict(_received(consumer, len(offsets)))
     if missing := sorted(offsets.keys() - found.keys()):
-        raise NotReadyError(
-            f"Kafka at {settings.kafka_bootstrap} does not give the records of topic {settings.kafka_topic} in "
-            f"partitions {missing} within {TIMEOUT_SECONDS:.0f} s"
-        )
-    return found
+        raise _silent(settings, missing)
+    return {number: moment for number, moment in found.items() if moment}
 
 
-def _received(consumer: Consumer, partitions: int) -> Iterator[tuple[int, datetime]]:
+def records(settings: Settings, partition: int, ranges: Iterable[range]) -> Iterator[int]:
+    """Offsets within these ranges that are records; the ranges ascend, and Kafka retains them.
+
+    However many records lie between them, no more than librdkafka's queue is held at once.
+    """
+    # To skip what expires meanwhile would be to take it for no record.
+    with _reader(settings, {"auto.offset.reset": "error", "fetch.queue.backoff.ms": FETCH_MS}) as consumer:
+        at: int | None = None
+        is_record = False
+        for wanted in ranges:
+            if at is None or wanted.start - at > SKIPPED_OFFSETS:
+                consumer.assign([TopicPartition(settings.kafka_topic, partition, wanted.start)])
+                at, is_record = _read(settings, consumer, partition)
+            while at < wanted.stop:
+                if is_record and at >= wanted.start:
+                    yield at
+                at, is_record = _read(settings, consumer, partition)
+
+
+@contextmanager
+def _reader(settings: Settings, options: dict[str, Any]) -> Iterator[Consumer]:
+    """A consumer that is given what the stream is given. It joins no group: partitions are assigned, nothing noted."""
+    told = Told(settings)
+    fixed = {
+        "group.id": GROUP,
+        "enable.auto.commit": False,
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": FETCH_MS,
+    }
+    consumer = Consumer(client_options(settings) | fixed | options | {"error_cb": told})
+    with closing(consumer), _errors(settings, "the records", told, consumer):
+        yield consumer
+
+
+def _received(consumer: Consumer, partitions: int) -> Iterator[tuple[int, datetime | None]]:
     seen: set[int | None] = set()
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while len(seen) < partitions and (left := deadline - time.monotonic()) > 0:
-        message = consumer.poll(left)
-        if message is None:
+        if (message := _poll(consumer, left)) is None:
             return
-        if error := message.error():
-            raise KafkaException(error)
         if (number := message.partition()) is not None and number not in seen:
             seen.add(number)
-            yield number, datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+            ended = message.error() is not None
+            yield number, None if ended else datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+
+
+def _read(settings: Settings, consumer: Consumer, partition: int) -> tuple[int, bool]:
+    """Offset of the next record, or else of the partition's end, and whether it is a record."""
+    message = _poll(consumer, TIMEOUT_SECONDS)
+    if message is None or (offset := message.offset()) is None:
+        raise _silent(settings, [partition])
+    return offset, message.error() is None
+
+
+def _poll(consumer: Consumer, seconds: float) -> Message | None:
+    """The next record, or the end of a partition as a message with an error; None: neither came in time."""
+    message = consumer.poll(seconds)
+    # A message without a value is false.
+    error = None if message is None else message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+        raise KafkaException(error)
+    return message
+
+
+def _silent(settings: Settings, partitions: list[int]) -> NotReadyError:
+    return NotReadyError(
+        f"Kafka at {settings.kafka_bootstrap} does not give the records of topic {settings.kafka_topic} in "
+        f"partitions {partitions} within {TIMEOUT_SECONDS:.0f} s"
+    )
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -104,5 +163,5 @@ def _partitions(client: AdminClient, topic: str) -> list[int]:
 
 def _offsets(client: AdminClient, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
     asked = {TopicPartition(topic, number): spec for number in partitions}
-    answers = client.list_offsets(asked, request_timeout=TIMEOUT_SECONDS)
+    answers = client.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_SECONDS)
     return {partition.partition: int(future.result().offset) for partition, future in answers.items()}

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from clicklake import kafka_client, trino_client
 from clicklake.errors import LakeError
@@ -185,18 +185,22 @@ class Stack:
                 **kafka_client.options(self.settings),
                 "group.id": "tests",
                 "enable.auto.commit": False,
+                "enable.partition.eof": True,
                 "fetch.message.max.bytes": 16 * 1024 * 1024,
             }
         )
         consumer.assign([TopicPartition(self.settings.kafka_topic, number, first)])
         try:
             while first < end:
-                for message in consumer.consume(min(1000, end - first), timeout=patient(30)):
-                    assert message.error() is None, message.error()
-                    offset = message.offset() or 0
+                message = consumer.poll(patient(30))
+                assert message is not None, f"nothing comes of partition {number} from offset {first} on"
+                offset, error = message.offset() or 0, message.error()
+                if error is None and offset < end:
                     received = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
                     yield Given(number, offset, message.value(), received)
-                    first = offset + 1
+                # What comes last may be a transaction's marker, and no record: then the partition's end is told.
+                assert error is None or error.code() == KafkaError._PARTITION_EOF, error
+                first = offset + 1
         finally:
             consumer.close()
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from clicklake import trino_client
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.freshness import Freshness, freshness, last_committed, of_flink, positions
-from clicklake.offsets import received_at
 from clicklake.settings import Settings
 from clicklake.snapshots import lineage
 from clicklake.tables import CLICKSTREAM, STREAM_WATCH
@@ -159,8 +158,7 @@ def known(ask: Callable[[], T]) -> T | Unknown:
 def commits_of(settings: Settings, limits: Limits, now: datetime) -> Commits:
     """How far each partition is committed, and since when the next record waits."""
     places = positions(settings)
-    waiting = {number: place.next for number, place in places.items() if place.waiting > 0}
-    waited = {number: max(0.0, _age(moment, now)) for number, moment in received_at(settings, waiting).items()}
+    waited = {number: max(0.0, _age(place.oldest_at, now)) for number, place in places.items() if place.oldest_at}
     late = any(seconds > limits.commit for seconds in waited.values())
     before = now - timedelta(seconds=limits.commit)
     earlier = last_committed(settings, {number: place.held for number, place in places.items()}, before) if late else {}

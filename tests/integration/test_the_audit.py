@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
-from clicklake import iceberg
+from clicklake import iceberg, kafka_client
+from clicklake.freshness import positions
 from clicklake.offsets import retained
 from clicklake.stack import secrets, setup
+from tests.integration.test_strange_records import event
 from tests.stack import Stack
+from tests.waiting import patient
 
 EVENTS = 2000
+ABORTED, COMMITTED, OPEN = 5, 7, 3
+"""Events of each transaction."""
+TRANSACTION_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +76,58 @@ def test_an_audit_that_cannot_be_made_ends_with_2(other: Stack) -> None:
     failed = other.lake("audit", check=False)
     assert failed.returncode == 2
     assert f"the tables hold offset {EVENTS * 2} of partition 0" in failed.stderr
+
+
+@pytest.mark.timeout(600)
+def test_what_a_transaction_leaves_is_neither_missing_nor_lag(stack: Stack) -> None:
+    before, end = stack.settled(), retained(stack.settings)[0].end
+    assert before["exact"], before
+    producer = transactional(stack)
+    send(stack, producer, ABORTED)
+    producer.abort_transaction(patient(TRANSACTION_SECONDS))
+    send(stack, producer, COMMITTED)
+    producer.commit_transaction(patient(TRANSACTION_SECONDS))
+    end = ended(stack, end + ABORTED + COMMITTED + 2)
+    audit = stack.settled()
+    assert gained(before, audit) == {"rows": COMMITTED, "missing": 0, "repeated": 0, "gaps": ABORTED + 2}
+    told = stack.lake("audit").stdout
+    assert f"{audit['gaps']} offsets are gaps" in told
+
+    send(stack, producer, OPEN)
+    try:
+        assert retained(stack.settings)[0].end == end, "no reader is given what is not committed"
+        again = stack.audit()
+        assert again["lag"] == 0
+        assert gained(audit, again) == {"rows": 0, "missing": 0, "repeated": 0, "gaps": 0}
+    finally:
+        producer.abort_transaction(patient(TRANSACTION_SECONDS))
+    ended(stack, end + OPEN + 1)
+    again = stack.settled()
+    assert gained(audit, again) == {"rows": 0, "missing": 0, "repeated": 0, "gaps": OPEN + 1}
+    # What the watch judges by.
+    assert {(place.waiting, place.oldest_at) for place in positions(stack.settings).values()} == {(0, None)}
+    assert stack.status()["stream"]["lag"] == 0
+
+
+def transactional(stack: Stack) -> Producer:
+    producer = Producer({**kafka_client.options(stack.settings), "transactional.id": "test-the-audit"})
+    producer.init_transactions(patient(TRANSACTION_SECONDS))
+    return producer
+
+
+def send(stack: Stack, producer: Producer, count: int) -> None:
+    """So many events are in partition 0, in a transaction that is left open."""
+    producer.begin_transaction()
+    for _ in range(count):
+        producer.produce(stack.settings.kafka_topic, json.dumps(event()).encode(), partition=0)
+    assert producer.flush(patient(TRANSACTION_SECONDS)) == 0
+
+
+def ended(stack: Stack, end: int) -> int:
+    """Where partition 0 ends, once it ends there: a transaction's marker comes after its end was acknowledged."""
+    stack.wait_for(f"partition 0 ends at {end}", lambda: retained(stack.settings)[0].end == end, TRANSACTION_SECONDS)
+    return end
+
+
+def gained(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
+    return {name: after[name] - before[name] for name in ("rows", "missing", "repeated", "gaps")}

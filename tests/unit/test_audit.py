@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -115,6 +116,92 @@ def test_joined_leaves_gaps() -> None:
     assert list(joined([])) == []
 
 
+Ask = Callable[[Retained, list[int], set[int]], PartitionAudit]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """What is found of a partition with these rows, of whose offsets Kafka gives a record for those alone."""
+
+    def ask(kafka: Retained, offsets: list[int], given: set[int]) -> PartitionAudit:
+        def records(_: Settings, number: int, ranges: Iterable[range]) -> Iterator[int]:
+            assert number == 0
+            wanted = [offset for span in ranges for offset in span]
+            assert wanted == sorted(set(wanted))
+            assert not wanted or kafka.first <= wanted[0] <= wanted[-1] < kafka.end
+            return (offset for offset in wanted if offset in given)
+
+        faulty = [(0, *dataclasses.astuple(bucket)) for bucket in faulty_buckets(offsets)]
+        monkeypatch.setattr(auditing, "rows", lambda *_: faulty)
+        monkeypatch.setattr(auditing, "records", records)
+        (part,) = auditing._with_missing(Settings(), {0: kafka}, (one(kafka, offsets),), "the tables")
+        return part
+
+    return ask
+
+
+def test_an_offset_that_is_no_record_is_a_gap(ask: Ask) -> None:
+    part = ask(Retained(0, 12), [1, 2, 3, 5, 8], {2, 3, 6})
+    assert (part.missing, part.gaps, part.exact) == (1, 3, False)
+    assert part.missing_ranges == (Range(6, 6),)
+    part = ask(Retained(0, 12), [1, 2, 3, 5, 8], set())
+    assert (part.missing, part.gaps, part.exact, part.missing_ranges) == (0, 4, True, ())
+
+
+def test_what_kafka_no_longer_retains_is_missing_since_nobody_can_tell(ask: Ask) -> None:
+    part = ask(Retained(6, 12), [1, 4, 8], set())
+    assert (part.missing, part.gaps, part.missing_ranges) == (3, 2, (Range(2, 3), Range(5, 5)))
+    part = ask(Retained(6, 12), [1, 4, 8], {6, 7})
+    assert (part.missing, part.gaps, part.missing_ranges) == (5, 0, (Range(2, 3), Range(5, 7)))
+
+
+def test_gaps_are_counted_beyond_the_ranges_that_are_shown(ask: Ask) -> None:
+    end = 100 * auditing.BUCKET_OFFSETS
+    part = ask(Retained(0, end), [offset for offset in range(end) if offset % 4], set(range(0, end, 8)))
+    assert (part.missing, part.gaps) == (end // 8, end // 8)
+    assert part.missing_ranges == tuple(Range(o, o) for o in range(0, 8 * auditing.RANGES_SHOWN, 8))
+    assert "row_number" not in auditing._faulty("the tables"), "no bucket may be left out"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_gaps_equal_counting_by_hand(ask: Ask, seed: int) -> None:
+    draw = random.Random(seed)
+    end, first = 2000, draw.choice([0, draw.randrange(1500)])
+    rows = sorted(draw.sample(range(draw.randrange(200), end), draw.choice([5, 500, 1500])))
+    given = set(draw.sample(range(end), draw.choice([0, 1000, end])))
+    part = ask(Retained(first, end), rows, given)
+    absent = set(range(min(first, rows[0]), max(first, rows[-1] + 1))) - set(rows)
+    gaps = {offset for offset in absent if offset >= first and offset not in given}
+    assert (part.missing, part.gaps) == (len(absent - gaps), len(gaps))
+    assert part.next - part.first == len(rows) + part.missing + part.gaps
+    shown = {offset for piece in part.missing_ranges for offset in range(piece.first, piece.last + 1)}
+    assert shown <= absent - gaps
+    assert len(part.missing_ranges) == auditing.RANGES_SHOWN or shown == absent - gaps
+
+
+def test_where_nothing_is_missing_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "rows", None)
+    monkeypatch.setattr(auditing, "records", None)
+    parts = (one(Retained(0, 10), list(range(8))),)
+    assert auditing._with_missing(Settings(), {0: Retained(0, 10)}, parts, "the tables") == parts
+
+
+def test_nothing_lags_where_no_record_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[int, int]] = []
+
+    def received_at(_: Settings, offsets: dict[int, int]) -> dict[int, datetime]:
+        asked.append(offsets)
+        return {1: WHEN}
+
+    monkeypatch.setattr(auditing, "received_at", received_at)
+    held = Retained(0, 10)
+    parts = compare(dict.fromkeys(range(4), held), {0: counted([0, 1]), 1: counted([0]), 2: counted(list(range(10)))})
+    found = auditing._with_ends(Settings(), parts)
+    assert asked == [{0: 2, 1: 1, 3: 0}]
+    assert [(part.next, part.lag, part.gaps) for part in found] == [(10, 0, 8), (1, 9, 0), (10, 0, 0), (10, 0, 10)]
+    assert all(part.exact for part in found)
+
+
 def snapshot(number: int, checkpoint_id: int | None) -> Snapshot:
     return Snapshot(number, number - 1, WHEN, checkpoint_id, 1)
 
@@ -150,6 +237,20 @@ def test_piped_output_is_tab_separated_and_says_what_is_wrong() -> None:
     assert lines[1].split("\t") == ["0", "0", "8", "10", "8", "2", "0", "2"]
     assert "partition 0 missing: 3, 5" in lines
     assert lines[-1] == "NOT exact, 2 missing, 0 repeated: 8 rows as of checkpoint 4, 2 records behind Kafka, in 0.5 s"
+
+
+def test_gaps_are_told_where_there_are_some() -> None:
+    part = PartitionAudit(0, 0, 10, 10, rows=8, missing=0, repeated=0, gaps=2)
+    found = Audit("clickstream", (part,), 4, None, 0.5)
+    assert (found.exact, found.gaps, found.to_json()["gaps"]) == (True, 2, 2)
+    assert found.to_json()["partitions"][0]["gaps"] == 2
+    out = io.StringIO()
+    render(found, Console(file=out))
+    lines = out.getvalue().splitlines()
+    assert lines[0].split("\t")[-2:] == ["lag", "gaps"]
+    assert lines[1].split("\t")[-2:] == ["0", "2"]
+    assert lines[2].startswith("2 offsets are gaps: ")
+    assert lines[3].startswith("exact: 8 rows")
 
 
 def test_what_a_replay_left_between_two_tables_is_told_apart() -> None:

@@ -314,9 +314,9 @@ def lake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for module in (clicklake.freshness, watch_look):
         monkeypatch.setattr(module, "last_committed", lambda _, __, when=None: made["before" if when else "now"])
     monkeypatch.setattr(
-        watch_look,
+        clicklake.freshness,
         "received_at",
-        lambda _, waiting: {number: made["received"][offset] for number, offset in waiting.items()},
+        lambda _, after: {part: made["received"][place] for part, place in after.items() if place in made["received"]},
     )
     monkeypatch.setattr(watch_look, "lineage", lambda *_: ())
     return made
@@ -335,6 +335,13 @@ def test_what_waits_and_since_when(lake: dict[str, Any]) -> None:
 def test_a_partition_that_was_committed_meanwhile_advances(lake: dict[str, Any]) -> None:
     lake["before"] = {}
     assert watch_look.commits_of(Settings(), LIMITS, NOW).partitions[0].advanced
+
+
+def test_what_is_no_record_does_not_wait(lake: dict[str, Any]) -> None:
+    lake["received"] = {}
+    found = watch_look.commits_of(Settings(), LIMITS, NOW)
+    assert found.partitions[0] == Partition(0, 100, 0, 0.0, advanced=False)
+    assert found.waited_seconds == 0
 
 
 def test_records_that_expired_uncommitted_do_not_wait(lake: dict[str, Any]) -> None:
