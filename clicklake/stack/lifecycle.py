@@ -20,6 +20,8 @@ from clicklake.stack.supervisor import Process, Supervisor
 
 READY_SECONDS = 300
 FAILED_STARTS_MAX = 4
+FAILED_SECONDS_LEAST = 60
+"""One is given up after so many starts, and no sooner than this: after a crash, what it needs may come back slowly."""
 POLL_SECONDS = 0.5
 LOG_TAIL_BYTES = 64_000
 TELLING = re.compile(r"\b(ERROR|FATAL|SEVERE|CRITICAL|PANIC)\b|Exception|Error:|error:")
@@ -119,6 +121,7 @@ class _Watch:
         self.log = log
         self.log_begin_bytes = log.stat().st_size if log.is_file() else 0
         self.starts: set[int] = set()
+        self.since = time.monotonic()
         self._changed = changed
 
     def see(self, health: Health) -> None:
@@ -130,7 +133,8 @@ class _Watch:
 
     @property
     def hopeless(self) -> bool:
-        return self.health.state is State.FAILED or len(self.starts) >= FAILED_STARTS_MAX
+        often = len(self.starts) >= FAILED_STARTS_MAX and time.monotonic() - self.since >= FAILED_SECONDS_LEAST
+        return often or self.health.state is State.FAILED
 
     def failure(self, what: str) -> LakeError:
         """The error that names the service, what it has logged meanwhile and where to look."""
