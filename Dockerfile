@@ -21,9 +21,11 @@ COPY requirements requirements
 COPY clicklake clicklake
 COPY producer producer
 COPY flink/*.py flink/
+# Compiled, since a health check is a process every few seconds that could not keep what it compiles.
 RUN --mount=type=cache,target=/opt/cache/uv \
     python3 -I clicklake/bootstrap.py --help >/dev/null \
-    && ln -s "$(dirname "$(dirname "$(ls /opt/cache/environments/lake-*/bin/python | grep -v -- -uv/)")")" /opt/lake
+    && ln -s "$(dirname "$(dirname "$(ls /opt/cache/environments/lake-*/bin/python | grep -v -- -uv/)")")" /opt/lake \
+    && /opt/lake/bin/python -m compileall -q clicklake
 
 FROM base AS stack
 ARG SERVICES=setup
