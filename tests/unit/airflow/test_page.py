@@ -155,11 +155,14 @@ def test_an_error_of_others_is_not_shown_in_their_words() -> None:
 
 
 def test_a_source_is_asked_one_thing_at_a_time() -> None:
-    busy, met, done = threading.Lock(), [], []
+    busy, met, done, both = threading.Lock(), [], [], threading.Event()
 
     def gather() -> None:
         met.append(busy.acquire(blocking=False))
-        time.sleep(0.005)
+        if not met[-1]:
+            both.set()
+            return
+        both.wait(0.005)
         busy.release()
         done.append(1)
 
