@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient
 
+GROUP = "clicklake-stream"
+"""The consumer group of the stream, which a broker that asks for a login lets in; who only looks bears it too."""
 LOGIN_MODULES = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
 """Where Flink's connector has that part of Kafka's client."""
 _WHERE = re.compile(r"^\w+://\S+: | \(after [^()]*\)$")

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from clicklake import kafka_client
 from clicklake.errors import NotReadyError
-from clicklake.kafka_client import Told
+from clicklake.kafka_client import GROUP, Told
 from clicklake.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
@@ -22,8 +22,6 @@ FETCH_MS = 10
 """How long a broker may wait for records before it says that there are none."""
 SKIPPED_OFFSETS = 10_000
 """Between two ranges that are farther apart, Kafka is asked anew rather than read."""
-GROUP = "clicklake-stream"
-"""The stream's, which a broker that asks for a login lets in."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from clicklake import events, tables
 from clicklake.catalog import flink_properties
+from clicklake.kafka_client import GROUP
 from clicklake.kafka_client import flink_properties as kafka_properties
 from clicklake.settings import Settings
 from clicklake.stack.render import fill
@@ -31,7 +32,7 @@ def _known(settings: Settings) -> dict[str, object]:
     return {
         "kafka": _options({f"properties.{name}": value for name, value in kafka_properties(settings).items()}),
         "topic": settings.kafka_topic,
-        "group": NAME,
+        "group": GROUP,
         "idle_seconds": settings.idle_seconds,
         "late_interval": _interval(settings.late_seconds),
         "session_gap_interval": _interval(settings.session_gap_seconds),

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, Message, Producer
 from clicklake import freshness, offsets
 from clicklake.errors import NotReadyError
 from clicklake.freshness import Position
+from clicklake.kafka_client import GROUP
 from clicklake.offsets import Retained, received_at, records, retained
 from clicklake.settings import Settings
 from flink.job import NAME
@@ -52,7 +53,7 @@ def given(kafka: Kafka, *ranges: range) -> list[int]:
 
 
 def test_the_consumer_has_the_name_that_the_streams_user_is_let_in_by() -> None:
-    assert offsets.GROUP == NAME
+    assert GROUP == NAME
 
 
 def test_what_is_retained(kafka: Kafka) -> None:
