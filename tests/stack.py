@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from clicklake import kafka_client, trino_client
 from clicklake.errors import LakeError
@@ -34,6 +34,7 @@ KEPT = ("LAKE_CACHE", "LAKE_JAVA_HOME")
 """Settings of the caller's that hold for the tests too."""
 UP_SECONDS = 900
 COMMAND_SECONDS = 180
+TRANSACTION_MS_MOST = 600_000
 POLL_SECONDS = 0.5
 NOT_YET = (LakeError, httpx.HTTPError)
 """What a stack says while something is on its way."""
@@ -101,6 +102,23 @@ class Stack:
         finally:
             running.stop()
             log.close()
+
+    def transactional(self) -> Producer:
+        """A producer whose records no reader is given before its transaction is committed; none is begun yet.
+
+        It lives longer than any wait of a test for what such a transaction holds back.
+        """
+        options = {"transactional.id": f"tests-{uuid.uuid4()}", "transaction.timeout.ms": TRANSACTION_MS_MOST}
+        producer = Producer(kafka_client.options(self.settings) | options)
+        producer.init_transactions(patient(COMMAND_SECONDS))
+        return producer
+
+    def send(self, partition: int, events: Iterable[Mapping[str, Any]], by: Producer | None = None) -> None:
+        """Send events to a partition: alone, or in the transaction that `by` has begun and that is left open."""
+        producer = by or Producer(kafka_client.options(self.settings))
+        for event in events:
+            producer.produce(self.settings.kafka_topic, json.dumps(event), partition=partition)
+        assert producer.flush(patient(COMMAND_SECONDS)) == 0
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Rows of one statement in Trino."""

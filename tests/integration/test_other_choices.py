@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
-from confluent_kafka import Producer
-
-from clicklake import kafka_client
 from clicklake.stack import postgres
 from tests.integration.test_strange_records import event
 from tests.stack import Stack
@@ -79,37 +73,19 @@ def test_what_a_silent_partition_held_back_is_counted_too(other_stack: Stack) ->
     sessions = ", ".join(f"'{one['session_id']}'" for one in held)
 
     def passed() -> bool:
-        send(other_stack, 1, [event(event_type="logout", purchase_amount=None)])
+        other_stack.send(1, [event(event_type="logout", purchase_amount=None)])
         return bool(other_stack.one(counted) > 0)
 
-    with transaction(other_stack, 0, held[0]):
-        send(other_stack, 0, held[1:])
-        send(other_stack, 1, [event(event_type="logout", purchase_amount=None, timestamp=begun)])
-        other_stack.wait_for("the minute is over", passed, 120)
+    holding = other_stack.transactional()
+    holding.begin_transaction()
+    other_stack.send(0, held[:1], by=holding)
+    other_stack.send(0, held[1:])
+    other_stack.send(1, [event(event_type="logout", purchase_amount=None, timestamp=begun)])
+    other_stack.wait_for("the minute is over", passed, 120)
+    holding.commit_transaction()
     assert other_stack.settled()["exact"]
     late = f"{counted} AND late AND event_type = 'add_to_cart'"
     other_stack.wait_for("they are counted", lambda: other_stack.one(late) == len(held), 30)
     happened = f"SELECT count(*) FROM clickstream WHERE date_trunc('minute', event_time) = {minute}"
     assert other_stack.one(counted) == other_stack.one(happened)
     assert other_stack.one(f"SELECT sum(events) FROM sessions WHERE session_id IN ({sessions})") == len(held)
-
-
-@contextmanager
-def transaction(stack: Stack, partition: int, first: dict[str, Any]) -> Iterator[None]:
-    """A transaction that begins with this event and is committed when the context ends."""
-    options = {"transactional.id": "a-test", "transaction.timeout.ms": 600_000}
-    producer = Producer(kafka_client.options(stack.settings) | options)
-    producer.init_transactions()
-    producer.begin_transaction()
-    producer.produce(stack.settings.kafka_topic, json.dumps(first), partition=partition)
-    producer.flush()
-    yield
-    producer.commit_transaction()
-
-
-def send(stack: Stack, partition: int, events: Iterable[dict[str, Any]]) -> None:
-    """Send events to a partition, outside of any transaction."""
-    producer = Producer(kafka_client.options(stack.settings))
-    for one in events:
-        producer.produce(stack.settings.kafka_topic, json.dumps(one), partition=partition)
-    assert producer.flush(30) == 0

@@ -22,7 +22,7 @@ from tests.oracle import Rules
 from tests.stack import Producing, Stack, truth_lines
 from tests.waiting import patient
 
-RATE = 1200
+RATE = 1600
 EVENTS_LEAST = 300_000
 RECOVERED_SECONDS = 240
 """Twice the time from the loss of a job until the watch has seen it and the stream runs again."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
-from clicklake import iceberg, kafka_client
+from clicklake import iceberg
 from clicklake.freshness import positions
 from clicklake.offsets import retained
 from clicklake.stack import secrets, setup
@@ -82,10 +81,10 @@ def test_an_audit_that_cannot_be_made_ends_with_2(other: Stack) -> None:
 def test_what_a_transaction_leaves_is_neither_missing_nor_lag(stack: Stack) -> None:
     before, end = stack.settled(), retained(stack.settings)[0].end
     assert before["exact"], before
-    producer = transactional(stack)
-    send(stack, producer, ABORTED)
+    producer = stack.transactional()
+    begin(stack, producer, ABORTED)
     producer.abort_transaction(patient(TRANSACTION_SECONDS))
-    send(stack, producer, COMMITTED)
+    begin(stack, producer, COMMITTED)
     producer.commit_transaction(patient(TRANSACTION_SECONDS))
     end = ended(stack, end + ABORTED + COMMITTED + 2)
     audit = stack.settled()
@@ -93,7 +92,7 @@ def test_what_a_transaction_leaves_is_neither_missing_nor_lag(stack: Stack) -> N
     told = stack.lake("audit").stdout
     assert f"{audit['gaps']} offsets are gaps" in told
 
-    send(stack, producer, OPEN)
+    begin(stack, producer, OPEN)
     try:
         assert retained(stack.settings)[0].end == end, "no reader is given what is not committed"
         again = stack.audit()
@@ -109,18 +108,10 @@ def test_what_a_transaction_leaves_is_neither_missing_nor_lag(stack: Stack) -> N
     assert stack.status()["stream"]["lag"] == 0
 
 
-def transactional(stack: Stack) -> Producer:
-    producer = Producer({**kafka_client.options(stack.settings), "transactional.id": "test-the-audit"})
-    producer.init_transactions(patient(TRANSACTION_SECONDS))
-    return producer
-
-
-def send(stack: Stack, producer: Producer, count: int) -> None:
+def begin(stack: Stack, producer: Producer, count: int) -> None:
     """So many events are in partition 0, in a transaction that is left open."""
     producer.begin_transaction()
-    for _ in range(count):
-        producer.produce(stack.settings.kafka_topic, json.dumps(event()).encode(), partition=0)
-    assert producer.flush(patient(TRANSACTION_SECONDS)) == 0
+    stack.send(0, [event() for _ in range(count)], by=producer)
 
 
 def ended(stack: Stack, end: int) -> int:
