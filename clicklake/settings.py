@@ -106,7 +106,6 @@ class Settings:
     flink_taskmanager_host: str = _setting("127.0.0.1", "host of the Flink TaskManager; empty: its machine's own name")
     flink_rpc_port: int = _port(16123, "Flink JobManager RPC")
     flink_blob_port: int = _port(16124, "Flink JobManager blob server")
-    flink_taskmanager_rpc_port: int = _port(16125, "Flink TaskManager RPC")
     flink_taskmanager_data_port: int = _port(16126, "Flink TaskManager data exchange")
     flink_jobmanager_memory_mb: int = _setting(1024, "memory of the JobManager process, MiB", least=768)
     flink_taskmanager_memory_mb: int = _setting(2048, "memory of the TaskManager process, MiB", least=1024)

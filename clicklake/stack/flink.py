@@ -62,7 +62,6 @@ def configure(context: Context) -> None:
         "rpc_port": settings.port("flink_rpc"),
         "blob_port": settings.port("flink_blob"),
         "rest_port": settings.port("flink"),
-        "taskmanager_rpc_port": settings.port("flink_taskmanager_rpc"),
         "taskmanager_data_port": settings.port("flink_taskmanager_data"),
         "jobmanager_memory_mb": settings.flink_jobmanager_memory_mb,
         "taskmanager_memory_mb": settings.flink_taskmanager_memory_mb,

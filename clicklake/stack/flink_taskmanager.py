@@ -31,6 +31,6 @@ SERVICE = Service(
     artifacts=("flink", "flink-s3"),
     secrets=of_role("flink"),
     kafka_client=True,
-    ports=("flink_taskmanager_rpc", "flink_taskmanager_data"),
+    ports=("flink_taskmanager_data",),
     after=("flink_jobmanager",),
 )

@@ -42,15 +42,19 @@ OTHER = {
 """What can be chosen in place of what is the default, Kafka apart."""
 
 
-FIRST, LAST = ("test_slice",), ("test_airflow_evolution", "test_other_choices", "test_kafka_login", "test_minio")
+FIRST, LAST = (
+    ("test_slice", "test_airflow_maintenance"),
+    ("test_airflow_evolution", "test_other_choices", "test_kafka_login", "test_minio"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and order them.
 
     What needs no stack comes before one takes the machine. The slice expects a topic that holds its own records alone,
-    so of these it comes first, and what Airflow does to the tables after what does nothing to them. Last is what
-    changes the contract itself, and what puts another stack in place of the shared one.
+    so of these it comes first, and what Airflow does to the tables after what does nothing to them: maintenance before
+    the others, which then ask tables of few files. Last is what changes the contract itself, and what puts another
+    stack in place of the shared one.
     """
     here = Path(__file__).parent
     for item in items:

@@ -37,6 +37,10 @@ def test_every_port_has_its_offset(make_context: MakeContext) -> None:
     assert found["rest.port"] == found["rest.bind-port"] == "18181"
 
 
+def test_a_taskmanager_comes_back_at_another_port(make_context: MakeContext) -> None:
+    assert configuration(make_context(flink_taskmanager.SERVICE))["taskmanager.rpc.port"] == "0"
+
+
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_no_secret_on_a_command_line(service: Service, make_context: MakeContext) -> None:
     context = make_context(service)
