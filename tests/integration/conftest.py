@@ -52,9 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and order them.
 
     What needs no stack comes before one takes the machine. The slice expects a topic that holds its own records alone,
-    so of these it comes first, and what Airflow does to the tables after what does nothing to them: maintenance before
-    the others, which then ask tables of few files. Last is what changes the contract itself, and what puts another
-    stack in place of the shared one.
+    so of these it comes first; then maintenance, while a commit has few snapshots to carry on, and what follows asks
+    tables of few files. What else Airflow does to the tables comes after what does nothing to them. Last is what
+    changes the contract itself, and what puts another stack in place of the shared one.
     """
     here = Path(__file__).parent
     for item in items:
@@ -64,11 +64,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item, here))
 
 
-def _place(item: pytest.Item, here: Path) -> tuple[bool, int, bool, bool]:
-    if here not in item.path.parents:
-        return False, 0, False, False
+def _place(item: pytest.Item, here: Path) -> int:
     name = item.path.stem
-    return True, LAST.index(name) + 1 if name in LAST else 0, name.startswith("test_airflow"), name not in FIRST
+    if here not in item.path.parents:
+        return -len(FIRST) - 1
+    if name in FIRST:
+        return FIRST.index(name) - len(FIRST)
+    if name in LAST:
+        return 2 + LAST.index(name)
+    return int(name.startswith("test_airflow"))
 
 
 @pytest.fixture(scope="session")
