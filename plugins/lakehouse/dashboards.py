@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from clicklake.superset_client import Answer, Chart, Dataset, SupersetClient
     from lakehouse.hooks.superset import SupersetHook
 
+LASTING = ("type=USER_ERROR", "Columns missing in dataset")
+"""What an error says that another try does not change: Trino of a statement that is wrong, Superset of a chart."""
 AT_ONCE = 3
 """Charts asked at once: Superset answers eight requests at a time, and those who look at a dashboard want some."""
 
@@ -23,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 class BrokenError(DashboardError):
     """Charts or datasets that the database does not answer."""
+
+
+class WrongError(BrokenError, AirflowFailException):
+    """All of them are wrong in themselves, which another try does not change."""
 
 
 class UnknownDatasetError(DashboardError, AirflowFailException):
@@ -63,7 +69,8 @@ def _refresh(superset: SupersetClient, dataset: Dataset) -> dict[str, Any]:
 def check(hook: SupersetHook, names: Sequence[str], refreshed: Mapping[str, Mapping[str, Any]]) -> int:
     """Ask every chart of those datasets, or of all; how many answered, their answers being in the cache now.
 
-    BrokenError names each chart that does not, with the database's words, and the datasets that have an "error".
+    BrokenError names each chart that does not, with the database's words, and the datasets that have an "error";
+    WrongError does where it is sure that none of them will.
     """
     with hook.connect() as superset:
         datasets = {dataset.id: dataset.name for dataset in _chosen(superset.datasets(), names)}
@@ -72,7 +79,8 @@ def check(hook: SupersetHook, names: Sequence[str], refreshed: Mapping[str, Mapp
     broken = [f"dataset {name!r}: {change['error']}" for name, change in refreshed.items() if "error" in change]
     broken += [_told(answer, datasets, refreshed) for answer in answers if answer.error]
     if broken:
-        raise BrokenError(" | ".join(broken))
+        wrong = all(any(words in one for words in LASTING) for one in broken)
+        raise (WrongError if wrong else BrokenError)(" | ".join(broken))
     _log.info("%d charts answer", len(answers))
     return len(answers)
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import AssetAny, AssetOrTimeSchedule
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from lakehouse import dashboards
-from lakehouse.dashboards import BrokenError, UnknownDatasetError
+from lakehouse.dashboards import BrokenError, UnknownDatasetError, WrongError
 from lakehouse.hooks.superset import SupersetHook
 
 from clicklake.errors import DashboardError, NotReadyError
@@ -131,6 +131,29 @@ def test_a_broken_chart_is_named_with_what_the_database_said_and_what_went(super
     )
     with pytest.raises(BrokenError, match=expected):
         dashboards.check(superset.hook(), [], {"clickstream": {"dropped": ["url"]}})
+
+
+NO_COLUMN = (
+    "TrinoUserError(type=USER_ERROR, name=COLUMN_NOT_FOUND, message=\"line 3:7: Column 'url' cannot be resolved\")"
+)
+NO_MEMORY = "TrinoQueryError(type=INSUFFICIENT_RESOURCES, name=EXCEEDED_LOCAL_MEMORY_LIMIT)"
+
+
+@pytest.mark.parametrize(
+    ("errors", "again"),
+    [
+        ({7: NO_COLUMN}, False),
+        ({7: NO_COLUMN, 8: "Error: Columns missing in dataset: ['page']"}, False),
+        ({7: NO_COLUMN, 8: NO_MEMORY}, True),
+        ({8: "Connection refused"}, True),
+    ],
+)
+def test_what_is_wrong_in_itself_is_not_tried_again(superset: Superset, errors: dict[int, str], again: bool) -> None:
+    superset.errors |= errors
+    with pytest.raises(BrokenError) as raised:
+        dashboards.check(superset.hook(), [], {})
+    assert isinstance(raised.value, WrongError) is not again
+    assert isinstance(raised.value, AirflowFailException) is not again
 
 
 def test_a_broken_dataset_does_not_hide_the_others(superset: Superset) -> None:
