@@ -42,10 +42,8 @@ OTHER = {
 """What can be chosen in place of what is the default, Kafka apart."""
 
 
-FIRST, LAST = (
-    ("test_slice", "test_airflow_maintenance"),
-    ("test_airflow_evolution", "test_other_choices", "test_kafka_login", "test_minio"),
-)
+FIRST = ("test_slice", "test_airflow_maintenance")
+LAST = ("test_airflow_evolution", "test_other_choices", "test_kafka_login", "test_minio")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,15 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item, here))
 
 
-def _place(item: pytest.Item, here: Path) -> int:
+def _place(item: pytest.Item, here: Path) -> tuple[int, int]:
     name = item.path.stem
     if here not in item.path.parents:
-        return -len(FIRST) - 1
+        return 0, 0
     if name in FIRST:
-        return FIRST.index(name) - len(FIRST)
+        return 1, FIRST.index(name)
     if name in LAST:
-        return 2 + LAST.index(name)
-    return int(name.startswith("test_airflow"))
+        return 3, LAST.index(name)
+    return 2, int(name.startswith("test_airflow"))
 
 
 @pytest.fixture(scope="session")
