@@ -17,6 +17,7 @@ from clicklake.errors import LakeError, NotReadyError, SettingError
 from clicklake.events import RECORD_MAX_BYTES
 from clicklake.kafka_client import Told
 from clicklake.settings import ROOT, Settings
+from clicklake.stack import zookeeper
 from clicklake.stack.render import fill, render
 from clicklake.stack.service import Context, Service
 
@@ -48,6 +49,15 @@ def check(settings: Settings) -> None:
             f"LAKE_KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol}, which the stack's own Kafka does not "
             "speak: take the setting away, or say LAKE_ELSEWHERE=kafka and where that is"
         )
+
+
+def may_start(settings: Settings) -> None:
+    """NotReadyError while ZooKeeper still has the broker of the last run: one that starts then is refused, and ends."""
+    if settings.kafka_metadata != "zookeeper":
+        return
+    own = f"/brokers/ids/{_number(settings)}"
+    if own in zookeeper.registered(settings):
+        raise NotReadyError(f"ZooKeeper has not forgotten {own} of the broker that was killed yet")
 
 
 def configure(context: Context) -> None:
@@ -200,6 +210,7 @@ SERVICE = Service(
     command=command,
     ready=ready,
     check=check,
+    may_start=may_start,
     configure=configure,
     environments=("engines",),
     artifacts=tuple(GROUPS.values()),

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,7 +40,8 @@ def run(
     service.check(settings)
     install.install([service], settings)
     for other in () if at_once else registry.waited_for(service, settings):
-        _await(other, settings)
+        _await(f"for {other.name}", other.ready, settings)
+    _await("to start", service.may_start, settings)
     check_ports_free(service.ports, settings)
     context = make_context(service, settings)
     service.configure(context)
@@ -52,18 +53,18 @@ def run(
     os.execve(command[0], command, environment(service, context))
 
 
-def _await(service: Service, settings: Settings) -> None:
+def _await(what: str, probe: Callable[[Settings], None], settings: Settings) -> None:
     last = ""
-    while reason := _why_not_ready(service, settings):
+    while reason := _why_not(probe, settings):
         if reason != last:
-            _log.info("waiting for %s: %s", service.name, reason)
+            _log.info("waiting %s: %s", what, reason)
             last = reason
         time.sleep(PROBE_SECONDS)
 
 
-def _why_not_ready(service: Service, settings: Settings) -> str:
+def _why_not(probe: Callable[[Settings], None], settings: Settings) -> str:
     try:
-        service.ready(settings)
+        probe(settings)
     except NotReadyError as error:
         return str(error)
     return ""

@@ -93,6 +93,8 @@ class Service:
     """Whether it asks Kafka something, and so needs the login there, if there is one."""
     check: Callable[[Settings], None] = _any
     """Raises SettingError for settings that it cannot be run with."""
+    may_start: Callable[[Settings], None] = _any
+    """Raises NotReadyError while something of its own last run is in its way."""
     ports: tuple[str, ...] = ()
     """Names of port settings it listens on: "kafka" is kafka_port."""
     after: tuple[str, ...] = ()

@@ -41,15 +41,29 @@ def command(context: Context) -> list[str]:
 
 def ready(settings: Settings) -> None:
     """The node says what it is: it answers so only once it serves."""
+    told = _ask(settings, "srvr")
+    if "Mode:" not in told:
+        raise NotReadyError(f"ZooKeeper does not serve yet: {told.strip()}")
+
+
+def registered(settings: Settings) -> set[str]:
+    """Paths of the nodes that end with the session that made them; NotReadyError if it does not serve.
+
+    Source: ZooKeeper Administrator's Guide, "The Four Letter Words", `dump`.
+    """
+    ready(settings)
+    lines = (line.strip() for line in _ask(settings, "dump").splitlines())
+    return {line for line in lines if line.startswith("/")}
+
+
+def _ask(settings: Settings, word: str) -> str:
     address = (settings.zookeeper_host, settings.port("zookeeper"))
     try:
         with socket.create_connection(address, PROBE_SECONDS) as connection:
-            connection.sendall(b"srvr")
-            told = connection.makefile("rb").read()
+            connection.sendall(word.encode())
+            return connection.makefile("rb").read().decode(errors="replace")
     except OSError as error:
         raise NotReadyError(f"ZooKeeper does not answer at {address[0]}:{address[1]}: {error}") from None
-    if b"Mode:" not in told:
-        raise NotReadyError(f"ZooKeeper does not serve yet: {told.decode(errors='replace').strip()}")
 
 
 SERVICE = Service(

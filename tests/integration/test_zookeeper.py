@@ -16,6 +16,8 @@ OFFSET = 300
 RATE = "500"
 RECORDS = 3000
 RECOVERED_SECONDS = 120
+REFUSED = "NodeExistsException"
+"""What a broker ends with that starts while ZooKeeper has its killed self yet."""
 
 
 @pytest.fixture
@@ -45,6 +47,9 @@ def test_nothing_is_lost_when_both_are_killed(classic: Stack) -> None:
         # A broker that is back answers before it has heard of its topics again.
         (before,) = classic.wait_for("it knows its topic", lambda: [records(classic)], RECOVERED_SECONDS)
         classic.wait_for("records come again", lambda: records(classic) > before + RECORDS, RECOVERED_SECONDS)
+        killed = {"kafka": classic.kill("kafka")}
+        classic.wait_for("Kafka is ready again", lambda: classic.back(killed), RECOVERED_SECONDS)
     sent = producer.stop()
     assert sent["undelivered"] == 0
     assert records(classic) == sent["produced"]
+    assert REFUSED not in (classic.home / "logs" / "kafka.log").read_text()

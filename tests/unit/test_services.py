@@ -1,13 +1,18 @@
 """The definitions of the services that hold the data: ports, addresses, and where secrets may appear."""
 
+import dataclasses
 import json
 import os
 import re
 import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from clicklake.errors import LakeError, SettingError
+from clicklake.errors import LakeError, NotReadyError, SettingError
 from clicklake.settings import Settings
 from clicklake.stack import kafka, postgres, rest_catalog, s3, setup, trino, zookeeper
 from clicklake.stack.service import Context, Service
@@ -89,6 +94,44 @@ def test_kafka_keeps_its_metadata_where_the_settings_say(make_context: MakeConte
     assert str(context.artifacts[group] / "*") in kafka.command(context)
     assert f"zookeeper.connect=127.0.0.1:{context.settings.port('zookeeper')}\n" in text or metadata == "kraft"
     assert ("zookeeper" in text, "controller" in text) == (metadata == "zookeeper", metadata == "kraft")
+
+
+DUMP = """SessionTracker dump:
+Session Sets (1)/(1):
+1 expire at Fri Nov 27 00:00:00 UTC 2026:
+\t0x100000000000000
+ephemeral nodes dump:
+Sessions with Ephemerals (1):
+0x100000000000000:
+\t/controller
+\t/brokers/ids/{}
+Connections dump:
+"""
+
+
+@contextmanager
+def _zookeeper(number: int) -> Iterator[Settings]:
+    """The settings of something that speaks as a ZooKeeper with the session of one broker does."""
+    says = {b"srvr": b"Mode: standalone\n", b"dump": DUMP.format(number).encode()}
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(says[self.request.recv(4)])
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Settings(kafka_metadata="zookeeper", zookeeper_port=server.server_address[1])
+        server.shutdown()
+
+
+def test_a_broker_waits_until_zookeeper_has_forgotten_the_killed_one() -> None:
+    with _zookeeper(1) as settings, pytest.raises(NotReadyError, match="has not forgotten /brokers/ids/1"):
+        kafka.may_start(settings)
+    with _zookeeper(12) as settings:
+        kafka.may_start(settings)
+    with pytest.raises(NotReadyError, match="ZooKeeper does not answer"):
+        kafka.may_start(settings)
+    kafka.may_start(dataclasses.replace(settings, kafka_metadata="kraft"))
 
 
 @pytest.mark.parametrize(("version", "kept", "asked"), [(0, "zookeeper", "kraft"), (1, "kraft", "zookeeper")])
