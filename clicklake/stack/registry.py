@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 
 from clicklake.errors import SettingError
 from clicklake.settings import Settings
 from clicklake.stack.service import Service
 
 Condition = Callable[[Settings], bool]
+MODULES = (
+    "postgres",
+    "s3",
+    "s3_console",
+    "minio",
+    "zookeeper",
+    "kafka",
+    "kafka_console",
+    "kafka_cli",
+    "rest_catalog",
+    "setup",
+    "flink_jobmanager",
+    "flink_taskmanager",
+    "trino",
+    "airflow_setup",
+    "airflow_api",
+    "airflow_scheduler",
+    "airflow_dag_processor",
+    "airflow_triggerer",
+    "airflow_cli",
+    "superset_setup",
+    "superset_web",
+    "stream",
+    "submit",
+    "producer",
+)
+"""Modules of this package, one a service, in the order the services start. All but `airflow_cli` have its name."""
 
 
 def _always(_: Settings) -> bool:
@@ -29,7 +57,7 @@ class Registry:
         for service in self.all:
             if service.name == name:
                 return service
-        raise SettingError(f"There is no service {name!r}; there are {', '.join(service.name for service in self.all)}")
+        raise _unknown(name, (service.name for service in self.all))
 
     def active(self, settings: Settings) -> tuple[Service, ...]:
         """The services these settings ask for, clients and those that run elsewhere left out."""
@@ -66,59 +94,18 @@ def _condition(service: Service) -> Condition:
     }.get(service.name, _always)
 
 
+def of_module(name: str) -> Service:
+    """The service of one module, no other imported; SettingError lists them if there is no such module."""
+    if name not in MODULES:
+        raise _unknown(name, MODULES)
+    found: Service = import_module(f"{__package__}.{name}").SERVICE
+    return found
+
+
 def default() -> Registry:
     """The services of this project."""
-    from clicklake.stack import (
-        airflow_api,
-        airflow_cli,
-        airflow_dag_processor,
-        airflow_scheduler,
-        airflow_setup,
-        airflow_triggerer,
-        flink_jobmanager,
-        flink_taskmanager,
-        kafka,
-        kafka_cli,
-        kafka_console,
-        minio,
-        postgres,
-        producer,
-        rest_catalog,
-        s3,
-        s3_console,
-        setup,
-        stream,
-        submit,
-        superset_setup,
-        superset_web,
-        trino,
-        zookeeper,
-    )
+    return Registry(tuple(map(of_module, MODULES)), _condition)
 
-    modules = (
-        postgres,
-        s3,
-        s3_console,
-        minio,
-        zookeeper,
-        kafka,
-        kafka_console,
-        kafka_cli,
-        rest_catalog,
-        setup,
-        flink_jobmanager,
-        flink_taskmanager,
-        trino,
-        airflow_setup,
-        airflow_api,
-        airflow_scheduler,
-        airflow_dag_processor,
-        airflow_triggerer,
-        airflow_cli,
-        superset_setup,
-        superset_web,
-        stream,
-        submit,
-        producer,
-    )
-    return Registry(tuple(module.SERVICE for module in modules), _condition)
+
+def _unknown(name: str, names: Iterable[str]) -> SettingError:
+    return SettingError(f"There is no service {name!r}; there are {', '.join(names)}")

@@ -1,9 +1,11 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from clicklake.errors import SettingError
-from clicklake.settings import Settings
+from clicklake.settings import ROOT, Settings
 from clicklake.stack import artifacts, builds, environments, registry, secrets
 from clicklake.stack.registry import Registry
 from clicklake.stack.service import Service
@@ -25,6 +27,21 @@ def test_what_a_service_waits_for_comes_with_it() -> None:
 def test_an_unknown_service_is_named() -> None:
     with pytest.raises(SettingError, match="no service 'bases'; there are base, prepare, top"):
         REGISTRY.select(["bases"], Settings())
+
+
+def test_each_service_is_had_by_its_module_alone() -> None:
+    assert tuple(map(registry.of_module, registry.MODULES)) == DEFAULT.all
+    assert {service.name for service in DEFAULT.all} ^ set(registry.MODULES) == {"airflow", "airflow_cli"}
+    with pytest.raises(SettingError, match="There is no service 'render'"):
+        registry.of_module("render")
+
+
+def test_a_health_check_imports_no_other_service() -> None:
+    code = "import sys\nfrom clicklake.stack import probe, registry\nregistry.of_module('kafka')\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    services = {f"clicklake.stack.{name}" for name in registry.MODULES}
+    # Kafka asks ZooKeeper, where it keeps its metadata there.
+    assert services & set(done.stdout.split()) == {"clicklake.stack.kafka", "clicklake.stack.zookeeper"}
 
 
 def test_a_service_that_settings_place_elsewhere_is_neither_run_nor_waited_for() -> None:
