@@ -31,8 +31,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import Asset, Param, dag, get_current_context, task
+from lakehouse.schedule import clock
 
 from clicklake.settings import Settings
 from clicklake.tables import STREAM_TABLES
@@ -56,8 +56,7 @@ PARAMS = {
 
 
 @dag(
-    schedule=Settings.of_process().quality_schedule,
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    schedule=clock(Settings.of_process().quality_schedule),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=20),

@@ -24,11 +24,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Asset, Param, dag, task
 from airflow.utils.types import DagRunType
 from lakehouse.maintenance.decide import Limits
+from lakehouse.schedule import clock
 
 from clicklake.settings import Settings
 from clicklake.tables import TABLES
@@ -50,8 +50,7 @@ def _maintenance(params: dict[str, Any]) -> Maintenance:
 
 
 @dag(
-    schedule=Settings.of_process().maintenance_schedule,
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    schedule=clock(Settings.of_process().maintenance_schedule),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.decoders import decode_timetable
+from airflow.serialization.encoders import encode_timetable
+from airflow.timetables.base import TimeRestriction
 
 from clicklake.settings import ROOT
 
@@ -32,6 +36,18 @@ def test_the_house_rules(dagbag: DagBag) -> None:
         assert "fail" in dag.doc_md.lower(), f"{dag.dag_id}: doc_md must say what to do on failure"
         assert not dag.is_paused_upon_creation, f"{dag.dag_id}: it must run from the first `up` on"
         assert dag.dagrun_timeout, f"{dag.dag_id}: a run that hangs must end"
+
+
+@pytest.mark.parametrize("dag_id", ["table_maintenance", "data_quality", "superset_refresh"])
+def test_what_tends_the_tables_does_not_begin_amid_the_first_start(dagbag: DagBag, dag_id: str) -> None:
+    dag = dagbag.dags[dag_id]
+    timetable = decode_timetable(encode_timetable(dag.timetable))
+    assert dag.start_date is None
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=dag.catchup)
+    now = datetime.now(UTC)
+    first = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert first is not None
+    assert now < first.run_after <= now + timedelta(hours=1)
 
 
 @pytest.mark.parametrize("path", DAGS, ids=lambda path: path.stem)
