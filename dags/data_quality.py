@@ -32,7 +32,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param, dag, get_current_context, task
-from lakehouse.schedule import clock
+from lakehouse.schedule import began
 
 from clicklake.settings import Settings
 from clicklake.tables import STREAM_TABLES
@@ -56,7 +56,8 @@ PARAMS = {
 
 
 @dag(
-    schedule=clock(Settings.of_process().quality_schedule),
+    schedule=Settings.of_process().quality_schedule,
+    start_date=began(),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=20),

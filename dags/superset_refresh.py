@@ -25,8 +25,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, Param, dag, get_current_context, task
-from lakehouse.schedule import clock
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, get_current_context, task
+from lakehouse.schedule import began
 
 QUALITY, MAINTAINED = Asset("lakehouse://quality"), Asset("lakehouse://maintenance")
 
@@ -52,7 +52,10 @@ def check(refreshed: dict[str, Any]) -> int:
 
 @dag(
     # At a minute of its own: the others begin at the full ten minutes.
-    schedule=AssetOrTimeSchedule(timetable=clock("35 * * * *"), assets=QUALITY | MAINTAINED),
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("35 * * * *", timezone="UTC"), assets=QUALITY | MAINTAINED
+    ),
+    start_date=began(),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),

@@ -28,7 +28,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Asset, Param, dag, task
 from airflow.utils.types import DagRunType
 from lakehouse.maintenance.decide import Limits
-from lakehouse.schedule import clock
+from lakehouse.schedule import began
 
 from clicklake.settings import Settings
 from clicklake.tables import TABLES
@@ -50,7 +50,8 @@ def _maintenance(params: dict[str, Any]) -> Maintenance:
 
 
 @dag(
-    schedule=clock(Settings.of_process().maintenance_schedule),
+    schedule=Settings.of_process().maintenance_schedule,
+    start_date=began(),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),

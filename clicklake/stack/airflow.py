@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +26,8 @@ USERS = {"admin": "admin", "viewer": "viewer"}
 SECRETS = (*AIRFLOW, *of_role("reader"), SUPERSET_AIRFLOW_PASSWORD)
 PYTHON = "CLICKLAKE_PYTHON"
 """Tells Airflow's tasks the Python that runs the command line, and so the stack's clients."""
+BEGAN = "CLICKLAKE_BEGAN"
+"""Tells Airflow's DAGs when this installation of it was first started, ISO 8601."""
 
 
 def configure(context: Context) -> None:
@@ -49,6 +54,7 @@ def environment(context: Context) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "AIRFLOW_HOME": str(home(settings)),
         PYTHON: sys.executable,
+        BEGAN: _began(settings),
         # Its processes give themselves titles, which must not overwrite the environment: by that we know them as ours.
         "SPT_NOENV": "1",
     }
@@ -73,6 +79,16 @@ def service(
         after=(after,),
         **more,
     )
+
+
+def _began(settings: Settings) -> str:
+    folder = Path(home(settings))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    noted = folder / "began"
+    # Processes start at once: one of them makes the file, whose time is what it tells.
+    with suppress(FileExistsError):
+        noted.touch(exist_ok=False)
+    return datetime.fromtimestamp(noted.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
 def home(settings: Settings) -> str:

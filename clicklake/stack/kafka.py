@@ -143,7 +143,9 @@ def _format(context: Context, logs: Path) -> None:
     draft = logs.with_name("logs.new")
     shutil.rmtree(draft, ignore_errors=True)
     config = _render(context, draft)
-    arguments = ["kafka.tools.StorageTool", "format", "-t", _cluster_id(context.settings), "-c", str(config)]
+    # One word: an id may begin with a dash, and would be taken for an option of its own.
+    cluster = f"--cluster-id={_cluster_id(context.settings)}"
+    arguments = ["kafka.tools.StorageTool", "format", cluster, "-c", str(config)]
     done = subprocess.run([*_java(context), "-Xmx128m", *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()

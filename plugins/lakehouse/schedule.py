@@ -1,16 +1,21 @@
-"""When DAGs run by the clock."""
+"""When the DAGs that run by the clock begin."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import os
+from datetime import datetime
 
-from airflow.sdk import CronTriggerTimetable
+import pendulum
+
+from clicklake.stack.airflow import BEGAN
+
+ALWAYS = "2026-01-01T00:00:00+00:00"
 
 
-def clock(cron: str) -> CronTriggerTimetable:
-    """A schedule by the clock, in UTC, for a DAG without a start date: its first run waits for its time.
+def began() -> pendulum.DateTime:
+    """The start date of a DAG whose first run is to wait for its time: when this Airflow was first started.
 
-    Given a start date, Airflow makes up for the time before the first `up` at once: amid the start of all the rest, of
-    which such a run can tell nothing yet, and which it slows down.
+    With an older one Airflow makes up for the time before that at once: amid the start of all the rest, of which such a
+    run can tell nothing yet, and which it slows down. Without one, a run is lost when its file is read just after it.
     """
-    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
+    return pendulum.instance(datetime.fromisoformat(os.environ.get(BEGAN, ALWAYS))).in_timezone("UTC")

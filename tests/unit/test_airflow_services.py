@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +81,12 @@ def test_tasks_reach_superset_as_a_user_of_their_own(make_context: MakeContext) 
     connection = json.loads(variables["AIRFLOW_CONN_LAKE_SUPERSET"])
     assert (connection["login"], connection["password"]) == ("airflow", context.secrets["superset_airflow_password"])
     assert [name for name in context.secrets if "superset" in name] == ["superset_airflow_password"]
+
+
+def test_when_it_was_first_started_is_told_to_every_process_alike(make_context: MakeContext) -> None:
+    context = make_context(airflow_scheduler.SERVICE)
+    began = environment(airflow_scheduler.SERVICE, context, {})[airflow.BEGAN]
+    noted = Path(airflow.home(context.settings)) / "began"
+    os.utime(noted, (noted.stat().st_mtime - 3600,) * 2)
+    again = environment(airflow_api.SERVICE, context, {})[airflow.BEGAN]
+    assert datetime.fromisoformat(began) - datetime.fromisoformat(again) == timedelta(hours=1)

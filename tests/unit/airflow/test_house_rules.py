@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.decoders import decode_timetable
@@ -15,6 +15,7 @@ from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import TimeRestriction
 
 from clicklake.settings import ROOT
+from clicklake.stack.airflow import BEGAN
 
 DAGS = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = {"boto3", "confluent_kafka", "docker", "httpx", "numpy", "pandas", "pyarrow", "pyiceberg", "trino"}
@@ -39,15 +40,18 @@ def test_the_house_rules(dagbag: DagBag) -> None:
 
 
 @pytest.mark.parametrize("dag_id", ["table_maintenance", "data_quality", "superset_refresh"])
-def test_what_tends_the_tables_does_not_begin_amid_the_first_start(dagbag: DagBag, dag_id: str) -> None:
-    dag = dagbag.dags[dag_id]
+def test_what_tends_the_tables_does_not_begin_amid_the_first_start(
+    monkeypatch: pytest.MonkeyPatch, dag_id: str
+) -> None:
+    now = pendulum.now("UTC")
+    monkeypatch.setenv(BEGAN, now.isoformat())
+    dag = DagBag(dag_folder=str(ROOT / "dags" / f"{dag_id}.py")).dags[dag_id]
+    assert dag.start_date == now
+    restriction = TimeRestriction(earliest=now, latest=None, catchup=dag.catchup)
     timetable = decode_timetable(encode_timetable(dag.timetable))
-    assert dag.start_date is None
-    restriction = TimeRestriction(earliest=None, latest=None, catchup=dag.catchup)
-    now = datetime.now(UTC)
     first = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
     assert first is not None
-    assert now < first.run_after <= now + timedelta(hours=1)
+    assert now <= first.run_after <= now.add(hours=1)
 
 
 @pytest.mark.parametrize("path", DAGS, ids=lambda path: path.stem)
