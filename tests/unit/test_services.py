@@ -4,9 +4,12 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import socket
 import socketserver
+import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -94,6 +97,24 @@ def test_kafka_keeps_its_metadata_where_the_settings_say(make_context: MakeConte
     assert str(context.artifacts[group] / "*") in kafka.command(context)
     assert f"zookeeper.connect=127.0.0.1:{context.settings.port('zookeeper')}\n" in text or metadata == "kraft"
     assert ("zookeeper" in text, "controller" in text) == (metadata == "zookeeper", metadata == "kraft")
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def format_nothing(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        (context.data / "logs.new").mkdir()
+        return subprocess.CompletedProcess(command, 0)
+
+    context = make_context(kafka.SERVICE)
+    shutil.rmtree(context.data / "logs", ignore_errors=True)
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" * 16))
+    monkeypatch.setattr(subprocess, "run", format_nothing)
+    kafka.configure(context)
+    assert "--cluster-id=-Pj4-Pj4-Pj4-Pj4-Pj4-A" in asked
 
 
 DUMP = """SessionTracker dump:
