@@ -229,10 +229,17 @@ def submit(settings: Settings, python: Path, request: Request) -> None:
 
 
 def _origin(settings: Settings, request: Request) -> Checkpoint | None:
-    from clicklake.iceberg import committed
+    from clicklake.iceberg import committed, is_empty
 
-    commits = committed(settings, load(settings, of_role("flink")))
+    secrets = load(settings, of_role("flink"))
+    commits = committed(settings, secrets)
     origin = restore_point(settings, commits, request)
+    if origin is None and not is_empty(settings, secrets):
+        raise RestoreError(
+            f"the tables of {settings.catalog_name}.{settings.database} hold rows, and none of the snapshots they "
+            f"still have tells up to which checkpoint: starting afresh would count events twice. Start over with empty "
+            f"tables (./lake down --wipe), or in a database of another name (LAKE_DATABASE)"
+        )
     replaced = request.instead_of
     if origin and replaced and origin.job_id != replaced and _undone(replaced, commits):
         forget(settings, replaced)

@@ -8,14 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyiceberg.catalog import load_catalog
 
+from clicklake import iceberg
 from clicklake.errors import NotReadyError, RestoreError
 from clicklake.iceberg import Commit
 from clicklake.restore import Checkpoint
 from clicklake.settings import ROOT, Settings
+from clicklake.tables import REJECTED, STREAM_TABLES
 from flink import submit
 from flink.submit import Request, restore_point, sole_writer
 
@@ -93,6 +99,27 @@ def test_where_a_job_goes_on_that_replaces_a_failed_one(
     monkeypatch.setattr(submit, "_find", lambda _, path: next(one for one in kept if one.path == path))
     request = Request(NEW, savepoint=asked, instead_of=FAILED)
     assert restore_point(Settings(), commits, request) == chosen
+
+
+@pytest.mark.parametrize(("rows", "refused"), [(0, False), (3, True)])
+def test_rows_that_no_commit_of_flinks_accounts_for_are_never_counted_again(
+    rows: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, warehouse = f"sqlite:///{tmp_path}/catalog.db", f"file://{tmp_path}"
+    catalog = load_catalog("iceberg", type="sql", uri=uri, warehouse=warehouse)
+    iceberg.ensure_namespace(catalog, "db")
+    for table in STREAM_TABLES:
+        catalog.create_table(("db", table.name), iceberg.schema(table))
+    records = catalog.load_table(("db", REJECTED.name))
+    moment = datetime(2026, 11, 28, tzinfo=UTC)
+    row = {"payload": b"?", "reason": "empty", "kafka_partition": 0, "kafka_offset": 7, "ingested_at": moment}
+    records.append(pa.Table.from_pylist([row] * rows, records.schema().as_arrow()))
+    monkeypatch.setattr(iceberg, "connect", lambda *_: catalog)
+    monkeypatch.setattr(submit, "load", lambda *_: {})
+    monkeypatch.setattr(submit, "_checkpoints", lambda _: [OF_FAILED])
+    monkeypatch.setattr(submit, "_savepoints", lambda _: [])
+    with pytest.raises(RestoreError, match="hold rows, and none of the snapshots") if refused else nullcontext():
+        assert submit._origin(Settings(), Request(NEW)) is None
 
 
 def test_nothing_to_go_on_from_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
