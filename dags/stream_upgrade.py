@@ -10,7 +10,7 @@ state does not fit, nothing is committed, an offset is missing or doubled) it pu
 **When it fails.** Either *nothing was touched* (the stream does not run, or another run controls it), or it was
 *rolled back*: the error of `roll_back` says why, and as which job the old version runs; correct the new version and
 run this again. *could not be rolled back* is left to you: the new version has committed rows, and the old one cannot
-read its state. The stream then stands still, nothing is lost or doubled, and `stream_start` with `source` starts a
+read its state. The stream is then stopped, nothing is lost or doubled, and `stream_start` with `source` starts a
 corrected version.
 """
 

@@ -18,6 +18,8 @@ WANTED = "stream_wanted"
 VERSION = "stream_version"
 """Variable: the version that has committed last, which a start goes on with."""
 RUNNING, STOPPED = "running", "stopped"
+BY_WATCH = "watch__"
+"""How the id of a run begins that the watch asks for."""
 
 
 class ControlBusyError(LakeError):

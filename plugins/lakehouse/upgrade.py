@@ -76,12 +76,14 @@ def _audit() -> Audit:
 
 def claim_start(context: Context) -> None:
     """Let a start go on when nothing else controls the stream and no copy of it runs."""
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
     from lakehouse import control
     from lakehouse.hooks.flink import FlinkHook
 
     control.claim(context)
+    if str(context["run_id"]).startswith(control.BY_WATCH) and control.wanted() != control.RUNNING:
+        raise AirflowSkipException("The watch asked for this start, and stream_stop has stopped the stream since")
     if running := FlinkHook().live():
         raise AirflowFailException(
             f"the stream already runs as job {running[0].id}; a second one would write every event twice"

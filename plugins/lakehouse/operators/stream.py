@@ -279,10 +279,13 @@ class RollBackStreamOperator(SubmitStreamOperator):
         reason = self._told(context, self.submit, REASON) or "see the task that failed"
         job_id = event["job_id"]
         if event["state"] == FAILED:
+            # The watch would have the old version tried again and again.
+            control.want(control.STOPPED)
             self._clear_away(str(job_id))
             raise AirflowFailException(
-                f"The upgrade failed ({reason}) and could not be rolled back: {event['reason']}. Nothing is lost or "
-                f"doubled: the tables hold what is committed. Correct the new version and submit it with stream_start"
+                f"The upgrade failed ({reason}) and could not be rolled back: {event['reason']}. The stream is "
+                f"stopped; nothing is lost or doubled: the tables hold what is committed. Correct the new version and "
+                f"submit it with stream_start and its param source"
             )
         unseen = "" if event["state"] == COMMITTED else f", not seen to commit yet: {event['reason']}"
         raise AirflowFailException(

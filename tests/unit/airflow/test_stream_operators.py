@@ -25,6 +25,7 @@ from lakehouse.operators.stream import (
 from lakehouse.progress import COMMITTED, FAILED, WAITING, Progress
 from lakehouse.triggers import stream as triggers
 from lakehouse.triggers.stream import CommittedTrigger, StoppedTrigger
+from lakehouse.upgrade import claim_start
 
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import Settings
@@ -342,12 +343,27 @@ def test_a_rollback_fails_the_run_and_says_why() -> None:
         prepared(roll_back(), Cluster()).resume(context(TaskInstance(TOLD)), event)
 
 
-def test_what_cannot_be_rolled_back_is_ended_and_told() -> None:
+def test_what_cannot_be_rolled_back_is_ended_and_told(variables: dict[str, str]) -> None:
     cluster = Cluster(Job(OLD, NAME, "RESTARTING", 1))
     event = {"job_id": OLD, "state": FAILED, "reason": "state does not fit"}
     with pytest.raises(AirflowFailException, match="could not be rolled back: state does not fit"):
         prepared(roll_back(), cluster).resume(context(TaskInstance(TOLD)), event)
     assert cluster.live() == []
+    assert variables == {control.WANTED: "stopped"}, "the watch would start the old version again and again"
+
+
+def test_a_stop_is_not_undone_by_a_restart_that_was_asked_for_before(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.hooks.flink.FlinkHook", Cluster)
+    by_watch: Any = {**context(), "run_id": "watch__2026-11-28T03:00"}
+    by_hand: Any = {**context(), "run_id": "manual__1"}
+    variables[control.WANTED] = control.RUNNING
+    claim_start(by_watch)
+    variables[control.WANTED] = control.STOPPED
+    with pytest.raises(AirflowSkipException, match="stream_stop has stopped the stream since"):
+        claim_start(by_watch)
+    claim_start(by_hand)
 
 
 def test_one_run_at_a_time() -> None:
