@@ -217,9 +217,14 @@ def _lines(settings: Settings) -> dict[str, tuple[Snapshot, ...]]:
     clickstream = lineage(settings, CLICKSTREAM.name)
     while True:
         rejected, again = lineage(settings, REJECTED.name), lineage(settings, CLICKSTREAM.name)
-        if again[:1] == clickstream[:1]:
+        # That the stream commits meanwhile is no matter: what one table has before the other is seen to later.
+        if _of_others(again) == _of_others(clickstream):
             return {CLICKSTREAM.name: again, REJECTED.name: rejected}
         clickstream = again
+
+
+def _of_others(line: Sequence[Snapshot]) -> int | None:
+    return next((snapshot.id for snapshot in line if snapshot.checkpoint_id is None), None)
 
 
 def _unfinished(settings: Settings, states: States) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clicklake.offsets import Retained, received_at, retained
 from clicklake.settings import Settings
-from clicklake.snapshots import Snapshot, lineage
+from clicklake.snapshots import Lines, Snapshot, lineage, lineages
 from clicklake.tables import CLICKSTREAM, REJECTED
 from clicklake.trino_client import identifier, literal, rows
 
 SAMPLE_ROWS = 500_000
 """Enough rows for a percentile, few enough to read in a second."""
-LOOKBACKS: tuple[timedelta | None, ...] = (timedelta(minutes=1), timedelta(days=1), None)
+LOOKBACKS = (timedelta(minutes=1), timedelta(days=1))
+WITH_OFFSETS = (CLICKSTREAM.name, REJECTED.name)
+"""Tables in which the topic's offsets are found."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ class Position:
         return self.held.end - self.next
 
 
-def positions(settings: Settings) -> dict[int, Position]:
-    """By partition number, in that order, how far each is committed."""
-    committed = last_committed(settings, retained(settings))
+def positions(settings: Settings, lines: Lines | None = None) -> dict[int, Position]:
+    """By partition number, in that order, how far each is committed; `lines` of WITH_OFFSETS if they are known."""
+    lines = lineages(settings, *WITH_OFFSETS) if lines is None else lines
+    committed = last_committed(settings, retained(settings), lines)
     # Kafka is asked again: what came in meanwhile may be committed already, and nothing is ahead of Kafka.
     held = retained(settings)
     after = {number: next_offset(kafka, committed.get(number)) for number, kafka in held.items()}
@@ -88,23 +90,37 @@ def next_offset(kafka: Retained, committed: int | None) -> int:
     return max(kafka.first, -1 if committed is None else committed + 1)
 
 
-def last_committed(settings: Settings, held: dict[int, Retained], before: datetime | None = None) -> dict[int, int]:
+def last_committed(
+    settings: Settings, held: Mapping[int, Retained], lines: Lines, before: datetime | None = None
+) -> dict[int, int]:
     """By partition, the highest offset in a table, now or as it was; partitions without a row are left out.
 
     Kafka's clock sets `ingested_at`, so the highest offset is among the newest rows, and file statistics spare reading
     the others. Only a partition without a row shortly before the last commit makes it look further back.
     """
-    wanted = {number for number, kafka in held.items() if kafka.end > 0}
+    states = {table: state for table, line in lines.items() if (state := as_of(line, before))}
+    if not states:
+        return {}
+    newest = min(_newest(state) for state in states.values())
+    wanted = {number: kafka for number, kafka in held.items() if kafka.end > kafka.first}
     found: dict[int, int] = {}
     for lookback in LOOKBACKS:
-        if wanted - found.keys():
-            found = _last_committed(settings, lookback, before)
+        if wanted.keys() - found.keys():
+            # One moment for both tables: of a partition's rows, none that is newer than one found may be left out.
+            found = _highest(settings, states, f"ingested_at >= {literal(newest - lookback)}", as_it_was=bool(before))
+    if silent := {number: kafka for number, kafka in wanted.items() if number not in found}:
+        found |= _highest(settings, states, _retained(silent), as_it_was=bool(before))
     return found
 
 
-def freshness(settings: Settings, window_seconds: int = 300) -> Freshness | None:
-    """Percentiles over the rows of the newest commits; None when there was no commit with rows in the window."""
-    line = lineage(settings, CLICKSTREAM.name)
+def freshness(
+    settings: Settings, window_seconds: int = 300, line: Sequence[Snapshot] | None = None
+) -> Freshness | None:
+    """Percentiles over the rows of the newest commits; None when there was no commit with rows in the window.
+
+    `line` is that of clickstream if it is known already.
+    """
+    line = lineage(settings, CLICKSTREAM.name) if line is None else line
     span = sample(line, datetime.now(UTC) - timedelta(seconds=window_seconds))
     commits = of_flink(line)
     if span is None or not commits:
@@ -142,28 +158,29 @@ def as_of(line: Sequence[Snapshot], moment: datetime | None) -> tuple[Snapshot, 
     return tuple(snapshot for snapshot in line if moment is None or snapshot.committed_at <= moment)
 
 
-def _last_committed(settings: Settings, lookback: timedelta | None, before: datetime | None) -> dict[int, int]:
-    newest: dict[int, int] = {}
-    names = (CLICKSTREAM.name, REJECTED.name)
-    with ThreadPoolExecutor() as threads:
-        answers = threads.map(lambda table: _highest(settings, table, lookback, before), names)
-        for partition, offset in (row for answer in answers for row in answer):
-            newest[partition] = max(offset, newest.get(partition, offset))
-    return newest
-
-
-def _highest(
-    settings: Settings, table: str, lookback: timedelta | None, before: datetime | None
-) -> list[tuple[int, int]]:
-    line = as_of(lineage(settings, table), before)
-    if not line:
-        return []
+def _newest(state: Sequence[Snapshot]) -> datetime:
     # A replay or maintenance may have come long after the last commit of the stream, and brings no new offsets.
-    newest = (*of_flink(line), line[0])[0]
-    since = f"WHERE ingested_at >= {literal(newest.committed_at - lookback)}" if lookback else ""
-    name = identifier(settings, table) + (f" FOR VERSION AS OF {line[0].id}" if before else "")
-    found = rows(settings, f"SELECT kafka_partition, max(kafka_offset) FROM {name} {since} GROUP BY 1")
-    return [(partition, offset) for partition, offset in found]
+    return (*of_flink(state), state[0])[0].committed_at
+
+
+def _retained(silent: Mapping[int, Retained]) -> str:
+    each = (
+        f"kafka_partition = {number} AND kafka_offset >= {kafka.first} AND kafka_offset < {kafka.end}"
+        for number, kafka in sorted(silent.items())
+    )
+    return " OR ".join(each)
+
+
+def _highest(settings: Settings, states: Lines, where: str, *, as_it_was: bool) -> dict[int, int]:
+    each = (
+        f"SELECT kafka_partition, max(kafka_offset) FROM {identifier(settings, table)}"
+        f"{f' FOR VERSION AS OF {state[0].id}' if as_it_was else ''} WHERE {where} GROUP BY 1"
+        for table, state in states.items()
+    )
+    highest: dict[int, int] = {}
+    for partition, offset in rows(settings, " UNION ALL ".join(each)):
+        highest[partition] = max(offset, highest.get(partition, offset))
+    return highest
 
 
 def _percentiles(settings: Settings, after: int, upto: int, snapshots: Sequence[Snapshot]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from clicklake.errors import LakeError
 from clicklake.settings import Settings
-from clicklake.trino_client import identifier, rows
+from clicklake.trino_client import identifier, literal, rows
 
 NEWEST = 200
 """How many are read. Flink commits at least at every tenth checkpoint, so a common one lies well within."""
@@ -26,21 +27,37 @@ class Snapshot:
     added_rows: int
 
 
+Lines = Mapping[str, Sequence[Snapshot]]
+"""By a table's name, its state and those before it, newest first."""
+
+
 def lineage(settings: Settings, table: str) -> tuple[Snapshot, ...]:
     """The table's state and those before it, newest first, at most NEWEST of them; empty for a table never written."""
-    found = rows(
-        settings,
-        f"""
-        SELECT s.snapshot_id, s.parent_id, s.committed_at,
-               CAST(element_at(s.summary, 'flink.max-committed-checkpoint-id') AS BIGINT),
-               coalesce(CAST(element_at(s.summary, 'added-records') AS BIGINT), 0),
-               r.snapshot_id IS NOT NULL
-        FROM {identifier(settings, table + "$snapshots")} s
-        LEFT JOIN {identifier(settings, table + "$refs")} r ON r.snapshot_id = s.snapshot_id AND r.name = 'main'
-        ORDER BY s.committed_at DESC
-        LIMIT {NEWEST}
-        """,
-    )
+    return lineages(settings, table)[table]
+
+
+def lineages(settings: Settings, *tables: str) -> dict[str, tuple[Snapshot, ...]]:
+    """The lineage of each table by its name, asked in one statement. They are not of one moment."""
+    found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in tables}
+    for table, *row in rows(settings, " UNION ALL ".join(_newest(settings, table) for table in tables)):
+        found[table].append(tuple(row))
+    return {table: _line(table, snapshots) for table, snapshots in found.items()}
+
+
+def _newest(settings: Settings, table: str) -> str:
+    return f"""
+        (SELECT {literal(table)}, s.snapshot_id, s.parent_id, s.committed_at,
+                CAST(element_at(s.summary, 'flink.max-committed-checkpoint-id') AS BIGINT),
+                coalesce(CAST(element_at(s.summary, 'added-records') AS BIGINT), 0),
+                r.snapshot_id IS NOT NULL
+         FROM {identifier(settings, table + "$snapshots")} s
+         LEFT JOIN {identifier(settings, table + "$refs")} r ON r.snapshot_id = s.snapshot_id AND r.name = 'main'
+         ORDER BY s.committed_at DESC
+         LIMIT {NEWEST})
+        """
+
+
+def _line(table: str, found: Sequence[tuple[Any, ...]]) -> tuple[Snapshot, ...]:
     head = next((row[0] for row in found if row[5]), None)
     if found and head is None:
         raise LakeError(

@@ -86,6 +86,8 @@ def _connect(settings: Settings, session: Mapping[str, str]) -> trino.dbapi.Conn
         source="clicklake",
         session_properties={**_limit(settings), **session},
         max_attempts=2,
+        # Trino itself ends a statement that takes too long, unless it is Trino that does not answer.
+        request_timeout=settings.trino_query_seconds or trino.constants.DEFAULT_REQUEST_TIMEOUT,
     )
 
 

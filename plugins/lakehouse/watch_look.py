@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clicklake import trino_client
 from clicklake.errors import LakeError, NotReadyError
-from clicklake.freshness import Freshness, freshness, last_committed, of_flink, positions
+from clicklake.freshness import WITH_OFFSETS, Freshness, freshness, last_committed, of_flink, positions
 from clicklake.settings import Settings
-from clicklake.snapshots import lineage
+from clicklake.snapshots import Lines, lineages
 from clicklake.tables import CLICKSTREAM, STREAM_WATCH
 from clicklake.trino_client import identifier, literal, rows
 from lakehouse import control
@@ -41,14 +41,13 @@ if TYPE_CHECKING:
 
     from lakehouse.hooks.flink import FlinkHook
     from lakehouse.hooks.flink import Job as FlinkJob
-    from lakehouse.hooks.lakehouse import LakehouseHook
 
 QUERY_SECONDS = 15
 """Trino ends a statement of the watch after this long: the catalog's tables may be locked."""
 FLINK_SECONDS = 20
 """A JobManager that was killed is back within this time, so that its loss is found at the same look."""
 POLL_SECONDS = 1.0
-RUN_ID = "watch__%Y-%m-%dT%H:%M"
+RUN_ID = f"{control.BY_WATCH}%Y-%m-%dT%H:%M"
 """A start that the watch asks for bears the minute, so that those of the last hour can be counted by their ids."""
 
 T = TypeVar("T")
@@ -70,13 +69,12 @@ def look(context: Context) -> Look:
     from lakehouse.hooks.flink import FlinkHook
     from lakehouse.hooks.lakehouse import LakehouseHook
 
-    lake = LakehouseHook()
-    settings = dataclasses.replace(lake.settings, trino_query_seconds=QUERY_SECONDS)
+    settings = dataclasses.replace(LakehouseHook().settings, trino_query_seconds=QUERY_SECONDS)
     limits = Limits.of(settings)
     seen = Watcher(settings, limits, FlinkHook(), context["ti"]).observe()
     findings, restart = verdict(seen, limits), restarts(seen, limits)
     _tell(seen, findings)
-    _note(lake, insert(settings, seen, findings, str(context["run_id"]), "restart" if restart else None))
+    _note(settings, insert(settings, seen, findings, str(context["run_id"]), "restart" if restart else None))
     return Look([one.sentence for one in errors(findings)], f"{seen.at:{RUN_ID}}" if restart else "")
 
 
@@ -100,9 +98,12 @@ class Watcher:
             asked = self._who_may_start_it(asked, now)
         if jobs == () or (isinstance(jobs, Unknown) and asked.wanted != control.RUNNING):
             return Observation(now, asked, jobs)
+        lines = known(lambda: lineages(self.settings, *WITH_OFFSETS))
+        if isinstance(lines, Unknown):
+            return Observation(now, asked, jobs, lines, lines)
         with ThreadPoolExecutor() as threads:
-            commits = threads.submit(known, lambda: commits_of(self.settings, self.limits, now))
-            fresh = threads.submit(known, lambda: freshness(self.settings))
+            commits = threads.submit(known, lambda: commits_of(self.settings, self.limits, lines, now))
+            fresh = threads.submit(known, lambda: freshness(self.settings, line=lines[CLICKSTREAM.name]))
             found = fresh.result()
             missed = self._missed(found, now)
             return Observation(now, asked, jobs, commits.result(), found, missed)
@@ -155,14 +156,15 @@ def known(ask: Callable[[], T]) -> T | Unknown:
         return Unknown(str(error))
 
 
-def commits_of(settings: Settings, limits: Limits, now: datetime) -> Commits:
-    """How far each partition is committed, and since when the next record waits."""
-    places = positions(settings)
+def commits_of(settings: Settings, limits: Limits, lines: Lines, now: datetime) -> Commits:
+    """How far each partition is committed, and since when the next record waits; `lines` of WITH_OFFSETS."""
+    places = positions(settings, lines)
     waited = {number: max(0.0, _age(place.oldest_at, now)) for number, place in places.items() if place.oldest_at}
     late = any(seconds > limits.commit for seconds in waited.values())
     before = now - timedelta(seconds=limits.commit)
-    earlier = last_committed(settings, {number: place.held for number, place in places.items()}, before) if late else {}
-    commits = of_flink(lineage(settings, CLICKSTREAM.name))
+    held = {number: place.held for number, place in places.items()}
+    earlier = last_committed(settings, held, lines, before) if late else {}
+    commits = of_flink(lines[CLICKSTREAM.name])
     partitions = (
         Partition(
             number,
@@ -224,9 +226,9 @@ def _row(seen: Observation) -> dict[str, Any]:
     }
 
 
-def _note(lake: LakehouseHook, statement: str) -> None:
+def _note(settings: Settings, statement: str) -> None:
     try:
-        lake.rows(statement, {"query_max_run_time": f"{QUERY_SECONDS}s"})
+        rows(settings, statement)
     except LakeError as error:
         # The verdict stands without its row, and is most needed when the tables cannot be written.
         log.warning("this look is not in %s: %s", STREAM_WATCH.name, error)

@@ -45,6 +45,7 @@ class Kafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     monkeypatch.setattr(offsets, "Consumer", Committed)
+    monkeypatch.setattr(freshness, "lineages", lambda *_: {})
     return Kafka()
 
 

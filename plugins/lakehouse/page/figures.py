@@ -318,12 +318,13 @@ def _checkpoint(told: Mapping[str, Any] | None) -> Checkpoint | None:
 
 def commits(lake: Lake) -> Commits:
     """How far the topic is committed."""
-    from clicklake.freshness import positions
-    from clicklake.snapshots import lineage, newest_checkpoint
+    from clicklake.freshness import WITH_OFFSETS, positions
+    from clicklake.snapshots import lineages, newest_checkpoint
     from clicklake.tables import CLICKSTREAM
 
-    parts = tuple(Committed(number, one.next, one.held.end) for number, one in positions(lake.settings).items())
-    line = lineage(lake.settings, CLICKSTREAM.name)
+    lines = lineages(lake.settings, *WITH_OFFSETS)
+    parts = tuple(Committed(number, one.next, one.held.end) for number, one in positions(lake.settings, lines).items())
+    line = lines[CLICKSTREAM.name]
     return Commits(
         committed=sum(part.next for part in parts),
         waiting=sum(part.end - part.next for part in parts),

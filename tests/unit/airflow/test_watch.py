@@ -29,13 +29,15 @@ from lakehouse.watch_look import Watcher, insert
 
 import clicklake.freshness
 from clicklake.errors import NotReadyError
-from clicklake.freshness import Freshness
+from clicklake.freshness import WITH_OFFSETS, Freshness
 from clicklake.offsets import Retained
 from clicklake.settings import Settings
+from clicklake.snapshots import Lines
 from clicklake.tables import STREAM_WATCH
 
 NOW = datetime(2026, 11, 25, 4, 0, 30, tzinfo=UTC)
 LIMITS = Limits.of(Settings())
+NEVER_WRITTEN: Lines = dict.fromkeys(WITH_OFFSETS, ())
 ERROR, WARN = Severity.ERROR, Severity.WARN
 RUNS = Control("running")
 JOB = Job("a" * 32, "RUNNING", age_seconds=5000, state_seconds=5000, checkpoint_age_seconds=4)
@@ -280,8 +282,9 @@ def test_a_jobmanager_that_comes_back_is_awaited(wanted: str, monkeypatch: pytes
 
 def test_a_jobmanager_that_stays_away_is_not_a_dead_stream(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_look, "FLINK_SECONDS", 0.0)
+    monkeypatch.setattr(watch_look, "lineages", lambda *_: NEVER_WRITTEN)
     monkeypatch.setattr(watch_look, "commits_of", lambda *_: WELL)
-    monkeypatch.setattr(watch_look, "freshness", lambda _: None)
+    monkeypatch.setattr(watch_look, "freshness", lambda *_, **__: None)
 
     def answer(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
@@ -296,9 +299,14 @@ def test_who_does_not_answer_is_named(wanted: str, monkeypatch: pytest.MonkeyPat
     def silent(*_: object) -> Commits:
         raise NotReadyError("Trino does not answer")
 
+    monkeypatch.setattr(watch_look, "lineages", lambda *_: NEVER_WRITTEN)
     monkeypatch.setattr(watch_look, "commits_of", silent)
-    monkeypatch.setattr(watch_look, "freshness", lambda _: None)
-    assert watcher(answering(LIVE)).observe().commits == Unknown("Trino does not answer")
+    monkeypatch.setattr(watch_look, "freshness", lambda *_, **__: None)
+    found = watcher(answering(LIVE)).observe()
+    assert (found.commits, found.freshness) == (Unknown("Trino does not answer"), None)
+    monkeypatch.setattr(watch_look, "lineages", silent)
+    found = watcher(answering(LIVE)).observe()
+    assert found.commits == found.freshness == Unknown("Trino does not answer")
 
 
 @pytest.fixture
@@ -312,18 +320,17 @@ def lake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
     monkeypatch.setattr(clicklake.freshness, "retained", lambda _: made["held"])
     for module in (clicklake.freshness, watch_look):
-        monkeypatch.setattr(module, "last_committed", lambda _, __, when=None: made["before" if when else "now"])
+        monkeypatch.setattr(module, "last_committed", lambda _, __, ___, when=None: made["before" if when else "now"])
     monkeypatch.setattr(
         clicklake.freshness,
         "received_at",
         lambda _, after: {part: made["received"][place] for part, place in after.items() if place in made["received"]},
     )
-    monkeypatch.setattr(watch_look, "lineage", lambda *_: ())
     return made
 
 
 def test_what_waits_and_since_when(lake: dict[str, Any]) -> None:
-    found = watch_look.commits_of(Settings(), LIMITS, NOW)
+    found = watch_look.commits_of(Settings(), LIMITS, NEVER_WRITTEN, NOW)
     assert found.partitions == (
         Partition(0, 100, 10, 45.0, advanced=False),
         Partition(1, 80, 0, 0.0),
@@ -334,19 +341,19 @@ def test_what_waits_and_since_when(lake: dict[str, Any]) -> None:
 
 def test_a_partition_that_was_committed_meanwhile_advances(lake: dict[str, Any]) -> None:
     lake["before"] = {}
-    assert watch_look.commits_of(Settings(), LIMITS, NOW).partitions[0].advanced
+    assert watch_look.commits_of(Settings(), LIMITS, NEVER_WRITTEN, NOW).partitions[0].advanced
 
 
 def test_what_is_no_record_does_not_wait(lake: dict[str, Any]) -> None:
     lake["received"] = {}
-    found = watch_look.commits_of(Settings(), LIMITS, NOW)
+    found = watch_look.commits_of(Settings(), LIMITS, NEVER_WRITTEN, NOW)
     assert found.partitions[0] == Partition(0, 100, 0, 0.0, advanced=False)
     assert found.waited_seconds == 0
 
 
 def test_records_that_expired_uncommitted_do_not_wait(lake: dict[str, Any]) -> None:
     lake["held"] = {0: Retained(100, 100)}
-    assert watch_look.commits_of(Settings(), LIMITS, NOW).waited_seconds == 0
+    assert watch_look.commits_of(Settings(), LIMITS, NEVER_WRITTEN, NOW).waited_seconds == 0
 
 
 @pytest.mark.parametrize(("earlier", "seconds"), [([], 0), ([14.0, 20.0, 9.0, 30.0], 120), ([None, 20.0], 0)])
