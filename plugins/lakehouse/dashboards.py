@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -12,13 +11,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from clicklake.errors import DashboardError
 
 if TYPE_CHECKING:
-    from clicklake.superset_client import Answer, Chart, Dataset, SupersetClient
+    from clicklake.superset_client import Answer, Dataset, SupersetClient
     from lakehouse.hooks.superset import SupersetHook
 
 LASTING = ("type=USER_ERROR", "Columns missing in dataset")
 """What an error says that another try does not change: Trino of a statement that is wrong, Superset of a chart."""
-AT_ONCE = 3
-"""Charts asked at once: Superset answers eight requests at a time, and those who look at a dashboard want some."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +72,8 @@ def check(hook: SupersetHook, names: Sequence[str], refreshed: Mapping[str, Mapp
     with hook.connect() as superset:
         datasets = {dataset.id: dataset.name for dataset in _chosen(superset.datasets(), names)}
         charts = [chart for chart in superset.charts() if not names or chart.dataset_id in datasets]
-        answers = _warm(superset, charts)
+        # One after the other: those who look at a dashboard meanwhile come first.
+        answers = [superset.warm(chart) for chart in charts]
     broken = [f"dataset {name!r}: {change['error']}" for name, change in refreshed.items() if "error" in change]
     broken += [_told(answer, datasets, refreshed) for answer in answers if answer.error]
     if broken:
@@ -83,11 +81,6 @@ def check(hook: SupersetHook, names: Sequence[str], refreshed: Mapping[str, Mapp
         raise (WrongError if wrong else BrokenError)(" | ".join(broken))
     _log.info("%d charts answer", len(answers))
     return len(answers)
-
-
-def _warm(superset: SupersetClient, charts: Iterable[Chart]) -> list[Answer]:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(superset.warm, charts))
 
 
 def _told(answer: Answer, datasets: Mapping[int, str], refreshed: Mapping[str, Mapping[str, Any]]) -> str:
