@@ -59,7 +59,12 @@ REFUSED: dict[str, tuple[str, str | None]] = {
     "a capability": (CREATE, with_host(CapAdd=["SYS_ADMIN"])),
     "the host's processes": (CREATE, with_host(PidMode="host")),
     "the host's network": (CREATE, with_host(NetworkMode="host")),
+    "all devices": (CREATE, with_host(DeviceCgroupRules=["b *:* rwm"])),
+    "all of /proc": (CREATE, with_host(MaskedPaths=[])),
+    "the host's control groups": (CREATE, with_host(CgroupnsMode="host")),
     "root": (CREATE, json.dumps(OURS | {"User": "0:0"})),
+    "root, by another name": (CREATE, json.dumps(OURS | {"User": "+0"})),
+    "root, by a letter that passes for another": (CREATE, json.dumps(OURS | {"Uſer": "0"}, ensure_ascii=False)),
     "what does not fit": (CREATE, json.dumps(OURS | {"Labels": {"x": "x" * 100_000}})),
     "a hidden path": ("/v1.41/containers/%63reate", with_host(Privileged=True)),
 }
