@@ -73,6 +73,8 @@ class Delivery:
         self._away = False
         self._access = Told(settings)
         self._failed: Counter[str] = Counter()
+        self._queued = 0
+        """Records without a report yet. The client's own length counts its complaints too."""
         self._given_up: str | None = None
         self._producer = Producer(options(settings, timeout_seconds) | {"error_cb": self._on_error})
 
@@ -85,6 +87,7 @@ class Delivery:
         while True:
             try:
                 self._producer.produce(self._topic, record.value, record.key, on_delivery=report)
+                self._queued += 1
                 return True
             except BufferError:
                 self.wait(POLL_SECONDS)
@@ -105,19 +108,23 @@ class Delivery:
     def close(self, within_seconds: float) -> None:
         """Wait for what is still queued; DeliveryError if any record did not arrive."""
         deadline = time.monotonic() + within_seconds
-        if self._away and len(self._producer):
-            self._say(f"{len(self._producer)} records are not acknowledged yet; waiting up to {within_seconds:g} s")
-        while len(self._producer) and not self._given_up and time.monotonic() < deadline:
+        if self._away and self._queued:
+            self._say(f"{self._queued} records are not acknowledged yet; waiting up to {within_seconds:g} s")
+        while self._queued and not self._given_up and time.monotonic() < deadline:
             self._producer.flush(POLL_SECONDS)
-        if len(self._producer):
+        if self._queued:
             self._producer.purge()
             self._producer.flush(POLL_SECONDS)
-        self._truth.undelivered = self._failed.total()
+        self._truth.undelivered = self._lost
         if self._failed:
             raise self._error()
 
+    @property
+    def _lost(self) -> int:
+        return self._failed.total() + self._queued
+
     def _error(self) -> DeliveryError:
-        lost = self._failed.total() + len(self._producer)
+        lost = self._lost
         reason = self._given_up or self._failed.most_common(1)[0][0]
         cure = "see ./lake status and ./lake logs kafka, then send again"
         if reason in (TOO_LARGE, REFUSED):
@@ -127,6 +134,7 @@ class Delivery:
         return DeliveryError(f"{lost} {noun} not delivered to {where}: {reason}; {cure}")
 
     def _on_report(self, record: Record, error: KafkaError | None, message: Message) -> None:
+        self._queued -= 1
         if error is None:
             if self._away:
                 self._away, self._access.refusal = False, ""
