@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +22,8 @@ from clicklake.settings import ROOT, Settings
 from clicklake.stack import environments
 from clicklake.stack.environments import Environment, environment, make
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 def main() -> NoReturn:
     """Become the command line, with the arguments of this process."""
@@ -30,8 +33,15 @@ def main() -> NoReturn:
         sys.exit(f"lake: {error}")
     except KeyboardInterrupt:
         sys.exit("lake: interrupted; the next call goes on from here")
-    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    variables = os.environ | past_proxies(os.environ) | {"PYTHONPATH": str(ROOT)}
     os.execve(lake.python, [str(lake.python), "-P", "-m", "clicklake.cli", *sys.argv[1:]], variables)
+
+
+def past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables by which no client asks a proxy for what is on this machine: clients do, unless they are told."""
+    told = environ.get("no_proxy") or environ.get("NO_PROXY")
+    hosts = ",".join(filter(None, (told, *LOOPBACK)))
+    return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
 def _ready_environment(cache: Path) -> Environment:

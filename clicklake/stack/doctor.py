@@ -22,7 +22,12 @@ from clicklake.stack.service import Service
 
 DISK_BYTES = 8_000_000_000
 DISK_INSTALLED_BYTES = 2_000_000_000
-MEMORY_BYTES = 7_000_000_000
+BUILT_FOR = ("x86_64", "AMD64")
+MIB = 1 << 20
+TRINO_SHARE = 1.4
+"""What Trino's process takes, of its heap."""
+PROCESS_MIB = 160
+"""What a process takes on average whose memory no setting gives."""
 PROBE_ARTIFACT = "org.jspecify:jspecify:1.0.0"
 PROBE_PACKAGE = "typer"
 PROBE_SECONDS = 60
@@ -42,7 +47,13 @@ def quick(services: Iterable[Service], settings: Settings) -> list[Check]:
     """The checks that take no time and no network; `up` makes them first."""
     chosen = list(services)
     missing = install.needs(chosen, settings).missing(settings.cache)
-    return [check_python(), check_disk(settings, missing), check_memory(settings), *check_ports(chosen, settings)]
+    return [
+        check_python(),
+        *check_platform(missing),
+        check_disk(settings, missing),
+        check_memory(chosen, settings),
+        *check_ports(chosen, settings),
+    ]
 
 
 def thorough(services: Iterable[Service], settings: Settings) -> list[Check]:
@@ -64,6 +75,16 @@ def check_python() -> Check:
     return Check("Python", sys.version_info >= (3, 11), own + note, "install Python 3.11 or newer")
 
 
+def check_platform(missing: Needs) -> list[Check]:
+    """Whether Flink can be installed here; no check where it is, or on a machine that its packages are made for."""
+    machine = platform.machine()
+    if machine in BUILT_FOR or "flink" not in {environment.name for environment in missing.environments}:
+        return []
+    found = f"Flink's Python packages are not made for {platform.system()} on {machine}, and are built here"
+    cure = "install a C compiler and Python's headers, or use a machine of x86_64"
+    return [Check("platform", shutil.which("cc") is not None, found, cure)]
+
+
 def check_disk(settings: Settings, missing: Needs) -> Check:
     """Whether there is room for what is still to be installed and for the data."""
     needed_bytes = DISK_BYTES if missing else DISK_INSTALLED_BYTES
@@ -82,14 +103,25 @@ def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
 
 
-def check_memory(settings: Settings) -> Check:
-    """Whether the machine has the memory that the stack takes, what it takes already counted in."""
+def memory_bytes(services: Iterable[Service], settings: Settings) -> int:
+    """What these services take together, about."""
+    given = {
+        "trino": settings.trino_heap_mb * TRINO_SHARE,
+        "flink_jobmanager": settings.flink_jobmanager_memory_mb,
+        "flink_taskmanager": settings.flink_taskmanager_memory_mb,
+    }
+    return int(MIB * sum(given.get(service.name, PROCESS_MIB) for service in services if not service.once))
+
+
+def check_memory(services: Iterable[Service], settings: Settings) -> Check:
+    """Whether the machine has the memory that these services take, what the stack takes already counted in."""
+    needed = memory_bytes(services, settings)
     own = sum(used.memory_bytes for used in map(processes.usage, _own_pids(settings)) if used)
     available = psutil.virtual_memory().available + own
     return Check(
         "memory",
-        available >= MEMORY_BYTES,
-        f"{available / 1e9:.1f} GB of memory available, {MEMORY_BYTES / 1e9:.0f} GB needed",
+        available >= needed,
+        f"{available / 1e9:.1f} GB of memory available, {needed / 1e9:.1f} GB needed",
         "end other programs, or lower LAKE_TRINO_HEAP_MB and LAKE_FLINK_TASKMANAGER_MEMORY_MB",
     )
 

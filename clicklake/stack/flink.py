@@ -13,7 +13,7 @@ from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.render import fill, render, write
 from clicklake.stack.secrets import of_kafka
-from clicklake.stack.service import Context
+from clicklake.stack.service import JAVA_OPTIONS, Context
 from clicklake.stack.web import fetch_json
 
 TEMPLATES = ROOT / "flink" / "conf"
@@ -131,14 +131,16 @@ def environment(context: Context) -> dict[str, str]:
         "FLINK_CONF_DIR": str(context.config),
         "FLINK_LOG_DIR": str(home(context) / "log"),
         "FLINK_PID_DIR": str(context.data / "tmp"),
-        # Given here, the scripts do not add an option of their own that Java 24 and later refuse. What a killed JVM has
-        # unpacked goes at the next start, with the folder.
-        "FLINK_ENV_JAVA_OPTS": " ".join((*MODULE_OPTIONS, *_own_options(context))),
+        # Given here, the scripts do not add an option of their own that Java 24 and later refuse.
+        "FLINK_ENV_JAVA_OPTS": " ".join(MODULE_OPTIONS),
+        # The scripts would take a path apart that has a space in it.
+        JAVA_OPTIONS: " ".join(f'"{option}"' for option in _own_options(context)),
     }
 
 
 def _own_options(context: Context) -> list[str]:
     jaas = [f"-Djava.security.auth.login.config={context.config / JAAS}"] if of_kafka(context.settings) else []
+    # What a killed JVM has unpacked goes at the next start, with the folder.
     return [f"-Djava.io.tmpdir={context.data / 'tmp'}", *jaas]
 
 

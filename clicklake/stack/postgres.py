@@ -155,7 +155,7 @@ def set_password(connection: psycopg2.extensions.connection, role: str, password
 
 
 def ensure_database(connection: psycopg2.extensions.connection, database: str, owner: str) -> None:
-    """Make the database unless it exists."""
+    """Make the database unless it exists; LakeError if it is somebody else's."""
     from psycopg2.errors import DuplicateDatabase, UniqueViolation
     from psycopg2.sql import SQL, Identifier
 
@@ -164,7 +164,13 @@ def ensure_database(connection: psycopg2.extensions.connection, database: str, o
         try:
             cursor.execute(statement)
         except (DuplicateDatabase, UniqueViolation):
-            return
+            cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (database,))
+            ((found,),) = cursor.fetchall()
+            if found != owner:
+                raise LakeError(
+                    f"PostgreSQL has a database {database} already, and it belongs to {found}, not to {owner}: give it "
+                    f"another name there, or have the stack use another server (LAKE_POSTGRES_HOST)"
+                ) from None
 
 
 def _last_line(error: Exception) -> str:

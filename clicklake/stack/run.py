@@ -22,7 +22,7 @@ from clicklake.settings import Settings
 from clicklake.stack import home, install, secrets
 from clicklake.stack.processes import MARKER, check_ports_free
 from clicklake.stack.registry import Registry, default
-from clicklake.stack.service import Context, Service
+from clicklake.stack.service import JAVA_OPTIONS, Context, Service
 
 PROBE_SECONDS = 0.5
 ONCE_PACE_SECONDS = 5
@@ -104,9 +104,10 @@ def environment(service: Service, context: Context, environ: Mapping[str, str] =
     """The whole environment of the service's process."""
     kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
     fixed = {"TZ": "UTC", MARKER: str(context.settings.home)}
-    if context.settings.java_options:
-        fixed["JDK_JAVA_OPTIONS"] = context.settings.java_options
-    return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept, **service.environment(context), **fixed}
+    own = service.environment(context)
+    if java := " ".join(filter(None, (own.get(JAVA_OPTIONS), context.settings.java_options))):
+        fixed[JAVA_OPTIONS] = java
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept, **own, **fixed}
 
 
 def main(arguments: list[str], registry: Registry | None = None) -> NoReturn:

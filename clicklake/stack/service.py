@@ -13,6 +13,9 @@ from clicklake.errors import LakeError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack.secrets import of_kafka
 
+JAVA_OPTIONS = "JDK_JAVA_OPTIONS"
+"""The variable whose options every `java` takes, quoted ones as one."""
+
 _log = logging.getLogger("lake")
 
 

@@ -138,6 +138,9 @@ def ensure_roles(settings: Settings, secrets: Mapping[str, str]) -> None:
     """Make PostgreSQL's roles, and the databases that let in nobody but their owner."""
     with postgres.superuser(settings, timeout_seconds=30) as connection:
         postgres.run_file(connection, "roles.sql")
+        # Of a server elsewhere only the databases are ours.
+        if postgres.SERVICE.name not in settings.elsewhere.split():
+            postgres.run_file(connection, "server.sql")
         for role in POSTGRES_ROLES:
             postgres.set_password(connection, postgres_user(role), secrets[f"postgres_{role}"])
         for database, role in DATABASES.items():

@@ -15,7 +15,7 @@ from clicklake.kafka_client import Told
 from clicklake.settings import Settings
 from clicklake.stack import flink, flink_jobmanager, flink_taskmanager, hand_out, kafka, registry, secrets, submit
 from clicklake.stack.run import environment, run
-from clicklake.stack.service import Service
+from clicklake.stack.service import JAVA_OPTIONS, Service
 from tests.unit.conftest import MakeContext
 
 LOGIN = {"kafka_user": "click-lake", "kafka_password": 'quo"ted\\slashed'}
@@ -153,7 +153,7 @@ def test_flinks_processes_read_the_login_from_a_file_of_theirs(service: Service,
     assert file.read_text() == kafka_client.jaas(context.settings, LOGIN)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     variables = environment(service, context, {})
-    assert f"-Djava.security.auth.login.config={file}" in variables["FLINK_ENV_JAVA_OPTS"].split()
+    assert f'"-Djava.security.auth.login.config={file}"' in variables[JAVA_OPTIONS]
     shown = " ".join([*variables.values(), *service.command(context)])
     assert not [value for value in LOGIN.values() if value in shown]
 

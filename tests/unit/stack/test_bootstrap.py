@@ -2,11 +2,17 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import urllib.request
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
 
+import httpx
 import pytest
+import requests
 
-from clicklake.bootstrap import pinned
+from clicklake.bootstrap import past_proxies, pinned
 from clicklake.errors import InstallError
 from clicklake.settings import ROOT
 
@@ -70,6 +76,28 @@ def test_the_first_usable_python_runs_the_bootstrap(tmp_path: Path) -> None:
     _python(tmp_path, "python3.12", 'case "$*" in *ensurepip*) exit 0 ;; esac; echo "$@"')
     done = _lake(tmp_path, "sql", "select 1, 'two  words'")
     assert done.stdout == f"-I {ROOT}/clicklake/bootstrap.py sql select 1, 'two  words'\n"
+
+
+def test_no_proxy_is_asked_for_what_is_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/none"
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address)
+        for name, value in past_proxies(os.environ).items():
+            monkeypatch.setenv(name, value)
+        assert httpx.get(address).status_code == requests.get(address, timeout=10).status_code == 404
+        with pytest.raises(HTTPError, match="404"):
+            urllib.request.urlopen(address, timeout=10)
+        server.shutdown()
+
+
+def test_hosts_that_no_proxy_is_asked_for_stay_so() -> None:
+    found = past_proxies({"NO_PROXY": "example.com"})
+    assert found == dict.fromkeys(("no_proxy", "NO_PROXY"), "example.com,127.0.0.1,localhost,::1")
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:

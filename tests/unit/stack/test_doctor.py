@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import platform
 import shutil
 import socket
 from collections import namedtuple
@@ -8,7 +9,8 @@ import psutil
 import pytest
 
 from clicklake.settings import Settings
-from clicklake.stack import doctor, install, lifecycle
+from clicklake.stack import doctor, environments, install, lifecycle
+from clicklake.stack.registry import default
 from clicklake.stack.supervisor import Supervisor
 from tests.unit.stack.tiny import BASE, REGISTRY
 
@@ -48,12 +50,34 @@ def test_the_memory_of_the_stack_itself_counts_as_available(
 ) -> None:
     memory = namedtuple("memory", "available")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(10**9))
-    assert doctor.check_memory(settings).found == "1.0 GB of memory available, 7 GB needed"
-    assert not doctor.check_memory(settings).ok
+    whole = default().active(settings)
+    check = doctor.check_memory(whole, settings)
+    assert (check.ok, check.found) == (False, "1.0 GB of memory available, 6.9 GB needed")
+    assert doctor.check_memory([one for one in whole if one.name == "kafka"], settings).ok
+    smaller = dataclasses.replace(settings, trino_heap_mb=768, flink_taskmanager_memory_mb=1024)
+    found = doctor.memory_bytes(whole, smaller)
+    assert doctor.memory_bytes(whole, settings) - found > 1_500_000_000, "what the cure names makes it less"
 
 
 def test_nothing_is_downloaded_to_check_what_is_there(settings: Settings) -> None:
     assert doctor.check_downloads(NOTHING).found == "everything is installed"
+
+
+def test_a_machine_without_packages_of_flinks_needs_a_compiler(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flink = install.Needs((environments.environment("flink", settings.cache),), ())
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert doctor.check_platform(flink) == []
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    (check,) = doctor.check_platform(flink)
+    assert not check.ok
+    assert "on aarch64" in check.found
+    assert doctor.check_platform(NOTHING) == []
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/cc")
+    (check,) = doctor.check_platform(flink)
+    assert check.ok
 
 
 def test_this_python_will_do() -> None:

@@ -75,6 +75,8 @@ def test_the_environment_holds_what_is_declared_and_nothing_else(settings: Setti
 def test_every_jvm_gets_the_options_that_are_set(settings: Settings) -> None:
     asked = dataclasses.replace(settings, java_options="-XX:+UseZGC")
     assert run.environment(BASE, run.make_context(BASE, asked), {})["JDK_JAVA_OPTIONS"] == "-XX:+UseZGC"
+    own = dataclasses.replace(BASE, environment=lambda _: {"JDK_JAVA_OPTIONS": '"-Da=b c"'})
+    assert run.environment(own, run.make_context(own, asked), {})["JDK_JAVA_OPTIONS"] == '"-Da=b c" -XX:+UseZGC'
 
 
 def test_configuration_is_made_anew_and_data_is_kept(settings: Settings) -> None:
