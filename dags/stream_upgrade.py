@@ -67,7 +67,6 @@ def stream_upgrade() -> None:
         savepoint="{{ ti.xcom_pull(task_ids='stop') or '' }}",
         remember=False,
         wait=timedelta(minutes=3),
-        retries=0,
     )
     verified = verify(before, submitted.output)  # type: ignore[arg-type]
     rolled_back = RollBackStreamOperator(

@@ -126,6 +126,9 @@ def _options(context: Context) -> dict[str, str]:
         # What a killed scheduler was running is taken up again within a minute, not five.
         "scheduler.orphaned_tasks_check_interval": "30",
         "scheduler.task_instance_heartbeat_timeout": "60",
+        # Now and then Airflow sees a task's end only at the next heartbeat, by default five seconds later: a task that
+        # waits for its trigger is failed if that fires first.
+        "workers.min_heartbeat_interval": "1",
         "usage_data_collection.enabled": "False",
     }
 
