@@ -2,7 +2,8 @@
 
 It counts without sampling or estimating. Offsets are gathered into buckets of 64, each as a mask with one bit an
 offset: a mask's bits are the distinct offsets of its bucket, whatever number of rows gave them, and rows beyond that
-are repeats. That keeps 64 times fewer groups in Trino's memory than counting distinct offsets, and is as exact.
+are repeats. That keeps 64 times fewer groups in Trino's memory than counting distinct offsets, and is as exact. More
+than fits there at once is counted one stretch of offsets after the other.
 
 Not every offset is a record: a transaction's marker takes one, and aborted and compacted records leave theirs. Only
 Kafka can tell, and is asked of the offsets that are in no table, as long as it retains them.
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +34,8 @@ BUCKET_OFFSETS = 64
 """Offsets a bucket holds: the bits of a BIGINT."""
 RANGES_SHOWN = 20
 """Ranges of missing or repeated offsets that are told, for each partition. Totals are always whole."""
+BUCKETS_AT_ONCE = 2_000_000
+"""Buckets that one statement counts, over all partitions: a fraction of the memory that Trino gives a query."""
 BUCKETS_READ = 10_000
 """Buckets of a partition with repeats that are looked into for those ranges."""
 REPLAY_SECONDS = 30
@@ -41,6 +44,10 @@ POLL_SECONDS = 1.0
 
 States = Mapping[str, Snapshot | None]
 """By table name, the snapshot that is looked at; None: the table as it was before its first one."""
+
+Stretch = tuple[int, int | None]
+"""Offsets of every partition from the first number to before the second, or to the end."""
+WHOLE: Stretch = (0, None)
 
 COLUMNS = ("partition", "first", "next", "end", "rows", "missing", "repeated", "lag")
 EXIT_EXACT, EXIT_FAULTY, EXIT_UNKNOWN = 0, 1, 2
@@ -162,10 +169,19 @@ class Counted:
     lowest: int
     highest: int
 
+    def with_more(self, other: Counted) -> Counted:
+        """Both together; they have no offset in common."""
+        return Counted(
+            self.rows + other.rows,
+            self.distinct + other.distinct,
+            min(self.lowest, other.lowest),
+            max(self.highest, other.highest),
+        )
+
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket that lacks offsets of its own or whose predecessor is not in the tables."""
+    """A bucket that lacks offsets of its own or whose predecessor is not in the tables, or the first or last of all."""
 
     number: int
     previous: int | None
@@ -203,13 +219,16 @@ def _look(settings: Settings) -> tuple[int | None, tuple[PartitionAudit, ...], S
     newest = {name: line[0] if line else None for name, line in lines.items()}
     # Read after the snapshots are chosen, so that no committed offset can lie beyond Kafka's end.
     kafka = retained(settings)
-    now = _measure(settings, kafka, _source(settings, newest))
+    stretches = _stretches(settings, kafka, newest)
+    sources = [_source(settings, newest, stretch) for stretch in stretches]
+    now = _measure(settings, kafka, sources)
     if not any(part.missing for part in now):
-        return _newest(lines), _with_repeats(settings, now, now, newest), newest
+        return _newest(lines), _with_repeats(settings, now, now, sources), newest
     checkpoint_id, states = _settled(lines)
-    source = _source(settings, newest, None if states == newest else _ends(settings, states))
-    then = _with_missing(settings, kafka, _measure(settings, kafka, source), source)
-    return checkpoint_id, _with_repeats(settings, then, now, newest), newest
+    ends = None if states == newest else _ends(settings, states)
+    settled = [_source(settings, newest, stretch, ends) for stretch in stretches]
+    then = _with_missing(settings, kafka, _measure(settings, kafka, settled), settled)
+    return checkpoint_id, _with_repeats(settings, then, now, sources), newest
 
 
 def _lines(settings: Settings) -> dict[str, tuple[Snapshot, ...]]:
@@ -317,8 +336,24 @@ def _ends(settings: Settings, states: States) -> dict[int, int]:
     return dict(found)
 
 
-def _measure(settings: Settings, kafka: Mapping[int, Retained], source: str) -> tuple[PartitionAudit, ...]:
-    counted = {number: Counted(*rest) for number, *rest in rows(settings, _count(source))} if source else {}
+def _stretches(settings: Settings, kafka: Mapping[int, Retained], states: States) -> list[Stretch]:
+    """Where to cut the offsets, so that what lies between two cuts fits into Trino's memory; ascending."""
+    length = BUCKET_OFFSETS * max(1, BUCKETS_AT_ONCE // max(1, len(kafka)))
+    highest = max((held.end for held in kafka.values()), default=0)
+    source = _source(settings, states)
+    if highest <= length or not source:
+        return [WHOLE]
+    ((lowest,),) = rows(settings, f"SELECT min(kafka_offset) FROM ({source})")
+    cuts = range((lowest or 0) // BUCKET_OFFSETS * BUCKET_OFFSETS, highest, length)
+    return [(cut, cut + length if cut + length < highest else None) for cut in cuts] or [WHOLE]
+
+
+def _measure(settings: Settings, kafka: Mapping[int, Retained], sources: Iterable[str]) -> tuple[PartitionAudit, ...]:
+    counted: dict[int, Counted] = {}
+    for source in filter(None, sources):
+        for number, *rest in rows(settings, _count(source)):
+            found = Counted(*rest)
+            counted[number] = counted[number].with_more(found) if number in counted else found
     return compare(kafka, counted)
 
 
@@ -345,18 +380,30 @@ def _between(first: int, next_: int) -> list[Range]:
 
 
 def _with_missing(
-    settings: Settings, kafka: Mapping[int, Retained], partitions: tuple[PartitionAudit, ...], source: str
+    settings: Settings, kafka: Mapping[int, Retained], partitions: tuple[PartitionAudit, ...], sources: Sequence[str]
 ) -> tuple[PartitionAudit, ...]:
     """The same with what is missing told from gaps, and with its ranges; those at the edges are known already."""
     if not any(part.missing for part in partitions):
         return partitions
-    buckets: dict[int, list[Bucket]] = {part.partition: [] for part in partitions}
-    for number, *rest in rows(settings, _faulty(source)) if source else []:
-        buckets[number].append(Bucket(*rest))
+    buckets = faulty_buckets(rows(settings, _faulty(source)) for source in sources if source)
     return tuple(
-        _without_gaps(settings, part, kafka[part.partition], buckets[part.partition]) if part.missing else part
+        _without_gaps(settings, part, kafka[part.partition], buckets.get(part.partition, ())) if part.missing else part
         for part in partitions
     )
+
+
+def faulty_buckets(answers: Iterable[Iterable[tuple[Any, ...]]]) -> dict[int, list[Bucket]]:
+    """By partition, the buckets of all stretches as if they were one.
+
+    An answer is about one stretch: (partition, number, previous, mask), ascending. The first and the last bucket of a
+    partition are always among them, so that a bucket is known to follow the last one of the stretch before.
+    """
+    found: dict[int, list[Bucket]] = {}
+    for partition, number, previous, mask in chain.from_iterable(answers):
+        before = found.setdefault(partition, [])
+        known = before[-1].number if previous is None and before else previous
+        before.append(Bucket(number, known, mask))
+    return found
 
 
 def _without_gaps(
@@ -393,16 +440,21 @@ def _holes(part: PartitionAudit, buckets: Iterable[Bucket]) -> Iterator[Range]:
 
 
 def _with_repeats(
-    settings: Settings, partitions: tuple[PartitionAudit, ...], now: tuple[PartitionAudit, ...], newest: States
+    settings: Settings,
+    partitions: tuple[PartitionAudit, ...],
+    now: tuple[PartitionAudit, ...],
+    sources: Iterable[str],
 ) -> tuple[PartitionAudit, ...]:
     """The same with the repeats found in the newest states and their ranges."""
     if not any(part.repeated for part in now):
         return partitions
     found: dict[int, list[Range]] = {part.partition: [] for part in now}
-    for number, first, last in rows(settings, _repeats(_source(settings, newest))):
-        found[number].append(Range(first, last))
+    for source in filter(None, sources):
+        for number, first, last in rows(settings, _repeats(source)):
+            found[number].append(Range(first, last))
+    shown = {number: tuple(islice(joined(ranges), RANGES_SHOWN)) for number, ranges in found.items()}
     return tuple(
-        dataclasses.replace(part, repeated=other.repeated, repeated_ranges=tuple(found[part.partition]))
+        dataclasses.replace(part, repeated=other.repeated, repeated_ranges=shown[part.partition])
         for part, other in zip(partitions, now, strict=True)
     )
 
@@ -417,13 +469,17 @@ def _lacking(bucket: Bucket) -> Iterator[Range]:
             yield Range(start + bit, start + bit)
 
 
-def _source(settings: Settings, states: States, ends: Mapping[int, int] | None = None) -> str:
+def _source(settings: Settings, states: States, stretch: Stretch = WHOLE, ends: Mapping[int, int] | None = None) -> str:
     """SELECT of partition and offset of every row of the tables in these states; empty when there is no state.
 
     With `ends`, of rows up to these offsets. That is not the same as an older state: the same offsets, but each in the
     table where it is now.
     """
-    where = "" if ends is None else f" WHERE {_upto(ends)}"
+    first, beyond = stretch
+    conditions = [f"kafka_offset >= {first}"] if first else []
+    conditions += [] if beyond is None else [f"kafka_offset < {beyond}"]
+    conditions += [] if ends is None else [f"({_upto(ends)})"]
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return " UNION ALL ".join(
         f"SELECT kafka_partition, kafka_offset FROM {identifier(settings, name)} FOR VERSION AS OF {state.id}{where}"
         for name, state in states.items()
@@ -459,10 +515,11 @@ def _faulty(source: str) -> str:
     return f"""
         SELECT kafka_partition, bucket, previous, mask FROM (
             SELECT kafka_partition, bucket, mask,
-                   lag(bucket) OVER (PARTITION BY kafka_partition ORDER BY bucket) AS previous
+                   lag(bucket) OVER (PARTITION BY kafka_partition ORDER BY bucket) AS previous,
+                   lead(bucket) OVER (PARTITION BY kafka_partition ORDER BY bucket) AS following
             FROM ({_buckets(source)})
         )
-        WHERE mask <> -1 OR previous < bucket - 1
+        WHERE mask <> -1 OR previous < bucket - 1 OR previous IS NULL OR following IS NULL
         ORDER BY kafka_partition, bucket
         """
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from clicklake import audit as auditing
 from clicklake import iceberg
 from clicklake.freshness import positions
 from clicklake.offsets import retained
@@ -43,7 +44,7 @@ def partition(audit: dict[str, Any], number: int) -> dict[str, Any]:
     return dict(audit["partitions"][number])
 
 
-def test_the_audit_tells_what_is_missing_and_what_is_repeated(other: Stack) -> None:
+def test_the_audit_tells_what_is_missing_and_what_is_repeated(other: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = {number: held.end for number, held in retained(other.settings).items()}
     audit = other.audit()
     assert (audit["exact"], audit["rows"], audit["lag"]) == (True, 0, EVENTS)
@@ -63,6 +64,13 @@ def test_the_audit_tells_what_is_missing_and_what_is_repeated(other: Stack) -> N
     told = other.lake("audit", check=False)
     assert told.returncode == 1
     assert "partition 1 repeated: 60-69, 100" in told.stdout
+
+    whole = auditing.audit(other.settings)
+    # 128 offsets of each partition at once.
+    monkeypatch.setattr(auditing, "BUCKETS_AT_ONCE", 4)
+    cut = auditing.audit(other.settings)
+    assert cut.partitions == whole.partitions
+    assert (cut.missing, cut.repeated) == (135, 21)
 
     insert(other, 0, 10, 139)
     audit = other.audit()

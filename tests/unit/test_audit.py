@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import io
 import json
 import random
@@ -15,7 +15,18 @@ import pytest
 from rich.console import Console
 
 from clicklake import audit as auditing
-from clicklake.audit import Audit, Bucket, Counted, PartitionAudit, Range, compare, joined, missing_ranges, render
+from clicklake.audit import (
+    Audit,
+    Bucket,
+    Counted,
+    PartitionAudit,
+    Range,
+    compare,
+    faulty_buckets,
+    joined,
+    missing_ranges,
+    render,
+)
 from clicklake.errors import AuditError
 from clicklake.freshness import Freshness
 from clicklake.offsets import Retained
@@ -25,18 +36,23 @@ from clicklake.snapshots import Snapshot
 WHEN = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def faulty_buckets(offsets: Iterable[int]) -> list[Bucket]:
-    """What Trino answers for these offsets: the buckets with a hole in them or before them."""
+def answer(offsets: Iterable[int]) -> list[tuple[int, int, int | None, int]]:
+    """What Trino answers for these offsets: the buckets with a hole in them or before them, the first and the last."""
     masks: dict[int, int] = {}
     for offset in offsets:
         masks[offset // 64] = masks.get(offset // 64, 0) | 1 << offset % 64
-    buckets, previous = [], None
+    found: list[tuple[int, int, int | None, int]] = []
+    previous = None
     for number in sorted(masks):
         signed = masks[number] - (1 << 64) if masks[number] >= 1 << 63 else masks[number]
-        if signed != -1 or (previous is not None and previous < number - 1):
-            buckets.append(Bucket(number, previous, signed))
+        if signed != -1 or previous is None or previous < number - 1 or number == max(masks):
+            found.append((0, number, previous, signed))
         previous = number
-    return buckets
+    return found
+
+
+def buckets(*answers: list[tuple[int, int, int | None, int]]) -> list[Bucket]:
+    return faulty_buckets(answers).get(0, [])
 
 
 def counted(offsets: list[int]) -> Counted:
@@ -94,7 +110,7 @@ def test_rows_of_a_partition_the_topic_lacks_are_an_error() -> None:
 
 def test_missing_ranges_join_across_buckets() -> None:
     there = [*range(60), *range(300, 500)]
-    assert list(missing_ranges(faulty_buckets(there), 0, 499)) == [Range(60, 299)]
+    assert list(missing_ranges(buckets(answer(there)), 0, 499)) == [Range(60, 299)]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -103,12 +119,50 @@ def test_missing_ranges_equal_counting_by_hand(seed: int) -> None:
     lowest = draw.randrange(200)
     rows = sorted(draw.choices(range(lowest, lowest + 2000), k=draw.choice([5, 500, 6000])))
     there, highest = set(rows), rows[-1]
-    found = list(missing_ranges(faulty_buckets(there), rows[0], highest))
+    found = list(missing_ranges(buckets(answer(there)), rows[0], highest))
     assert {o for r in found for o in range(r.first, r.last + 1)} == set(range(rows[0], highest)) - there
     assert all(after.first > before.last + 1 for before, after in pairwise(found))
     part = one(Retained(rows[0], highest + 1), rows)
     assert part.missing == sum(r.last - r.first + 1 for r in found)
     assert part.repeated == sum(count - 1 for count in Counter(rows).values())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stretches_give_what_the_whole_gives(seed: int) -> None:
+    draw = random.Random(seed)
+    there = sorted(draw.sample(range(6000), draw.choice([5, 500, 5900])))
+    # Some stretches are empty, and some holes reach over several.
+    there = [offset for offset in there if not 1500 <= offset < 2600]
+    cuts = sorted({0, 6000, *draw.sample(range(0, 6000, 64), draw.choice([1, 5, 30]))})
+    pieces = [[offset for offset in there if first <= offset < beyond] for first, beyond in pairwise(cuts)]
+    cut = buckets(*map(answer, pieces))
+    lowest, highest = there[0], there[-1]
+    assert list(missing_ranges(cut, lowest, highest)) == list(missing_ranges(buckets(answer(there)), lowest, highest))
+    first, *rest = map(counted, filter(None, pieces))
+    assert functools.reduce(Counted.with_more, rest, first) == counted(there)
+
+
+def test_offsets_are_cut_where_the_buckets_between_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "BUCKETS_AT_ONCE", 4)
+    asked: list[str] = []
+
+    def rows(_: Settings, statement: str) -> list[tuple[int]]:
+        asked.append(statement)
+        return [(200,)]
+
+    monkeypatch.setattr(auditing, "rows", rows)
+    states = {"clickstream": snapshot(7, 1)}
+    two = {0: Retained(0, 500), 1: Retained(0, 128)}
+    assert auditing._stretches(Settings(), two, states) == [(192, 320), (320, 448), (448, None)]
+    assert len(asked) == 1
+    assert auditing._stretches(Settings(), {0: Retained(0, 256)}, states) == [(0, None)], "all of it fits"
+    assert auditing._stretches(Settings(), two, {"clickstream": None}) == [(0, None)]
+    assert len(asked) == 1
+    source = auditing._source(Settings(), states, (192, 320), {0: 300})
+    assert source.endswith(
+        "WHERE kafka_offset >= 192 AND kafka_offset < 320 AND (kafka_partition = 0 AND kafka_offset <= 300)"
+    )
+    assert auditing._source(Settings(), states).endswith("FOR VERSION AS OF 7")
 
 
 def test_joined_leaves_gaps() -> None:
@@ -131,10 +185,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
             assert not wanted or kafka.first <= wanted[0] <= wanted[-1] < kafka.end
             return (offset for offset in wanted if offset in given)
 
-        faulty = [(0, *dataclasses.astuple(bucket)) for bucket in faulty_buckets(offsets)]
-        monkeypatch.setattr(auditing, "rows", lambda *_: faulty)
+        monkeypatch.setattr(auditing, "rows", lambda *_: answer(offsets))
         monkeypatch.setattr(auditing, "records", records)
-        (part,) = auditing._with_missing(Settings(), {0: kafka}, (one(kafka, offsets),), "the tables")
+        (part,) = auditing._with_missing(Settings(), {0: kafka}, (one(kafka, offsets),), ["the tables"])
         return part
 
     return ask
@@ -183,7 +236,7 @@ def test_where_nothing_is_missing_nobody_is_asked(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(auditing, "rows", None)
     monkeypatch.setattr(auditing, "records", None)
     parts = (one(Retained(0, 10), list(range(8))),)
-    assert auditing._with_missing(Settings(), {0: Retained(0, 10)}, parts, "the tables") == parts
+    assert auditing._with_missing(Settings(), {0: Retained(0, 10)}, parts, ["the tables"]) == parts
 
 
 def test_nothing_lags_where_no_record_follows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +356,7 @@ def test_rows_up_to_a_checkpoint_are_told_by_their_offsets() -> None:
     settings, states = Settings(), {"a": snapshot(3, 1), "b": None, "c": snapshot(5, 1)}
     assert auditing._source(settings, states).count("SELECT") == 2
     assert "WHERE" not in auditing._source(settings, states)
-    within = "WHERE kafka_partition = 0 AND kafka_offset <= 9 OR kafka_partition = 2 AND kafka_offset <= 4"
-    assert auditing._source(settings, states, {2: 4, 0: 9}).count(within) == 2
-    assert auditing._source(settings, states, {}).count("WHERE false") == 2
+    within = "WHERE (kafka_partition = 0 AND kafka_offset <= 9 OR kafka_partition = 2 AND kafka_offset <= 4)"
+    assert auditing._source(settings, states, ends={2: 4, 0: 9}).count(within) == 2
+    assert auditing._source(settings, states, ends={}).count("WHERE (false)") == 2
     assert auditing._source(settings, {"a": None}) == ""
