@@ -40,6 +40,8 @@ def main() -> NoReturn:
 def past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
     """Variables by which no client asks a proxy for what is on this machine: clients do, unless they are told."""
     told = environ.get("no_proxy") or environ.get("NO_PROXY")
+    if told == "*":
+        return {}
     hosts = ",".join(filter(None, (told, *LOOPBACK)))
     return {"no_proxy": hosts, "NO_PROXY": hosts}
 

@@ -19,6 +19,7 @@ from clicklake.stack import artifacts, install, processes
 from clicklake.stack.environments import PYTHON_RANGES
 from clicklake.stack.install import Needs
 from clicklake.stack.service import Service
+from clicklake.stack.supervisor import Supervisor
 
 DISK_BYTES = 8_000_000_000
 DISK_INSTALLED_BYTES = 2_000_000_000
@@ -78,9 +79,10 @@ def check_python() -> Check:
 def check_platform(missing: Needs) -> list[Check]:
     """Whether Flink can be installed here; no check where it is, or on a machine that its packages are made for."""
     machine = platform.machine()
-    if machine in BUILT_FOR or "flink" not in {environment.name for environment in missing.environments}:
+    built = platform.system() == "Linux" and machine not in BUILT_FOR
+    if not built or "flink" not in {environment.name for environment in missing.environments}:
         return []
-    found = f"Flink's Python packages are not made for {platform.system()} on {machine}, and are built here"
+    found = f"Flink's Python package is not made for Linux on {machine}, and is built here"
     cure = "install a C compiler and Python's headers, or use a machine of x86_64"
     return [Check("platform", shutil.which("cc") is not None, found, cure)]
 
@@ -114,9 +116,12 @@ def memory_bytes(services: Iterable[Service], settings: Settings) -> int:
 
 
 def check_memory(services: Iterable[Service], settings: Settings) -> Check:
-    """Whether the machine has the memory that these services take, what the stack takes already counted in."""
-    needed = memory_bytes(services, settings)
-    own = sum(used.memory_bytes for used in map(processes.usage, _own_pids(settings)) if used)
+    """Whether the machine has the memory that these services take, what they take already counted in."""
+    chosen = list(services)
+    needed = memory_bytes(chosen, settings)
+    running = Supervisor(settings, chosen).processes()
+    pids = [running[service.name].pid for service in chosen if service.name in running]
+    own = sum(used.memory_bytes for used in map(processes.usage, filter(None, pids)) if used)
     available = psutil.virtual_memory().available + own
     return Check(
         "memory",
@@ -124,19 +129,6 @@ def check_memory(services: Iterable[Service], settings: Settings) -> Check:
         f"{available / 1e9:.1f} GB of memory available, {needed / 1e9:.1f} GB needed",
         "end other programs, or lower LAKE_TRINO_HEAP_MB and LAKE_FLINK_TASKMANAGER_MEMORY_MB",
     )
-
-
-def _own_pids(settings: Settings) -> list[int]:
-    own = processes.of_home(settings.home)
-    pids = {process.pid for process in own}
-    return [process.pid for process in own if _parent(process) not in pids]
-
-
-def _parent(process: psutil.Process) -> int:
-    try:
-        return process.ppid()
-    except psutil.Error:
-        return 0
 
 
 def check_ports(services: Iterable[Service], settings: Settings) -> list[Check]:

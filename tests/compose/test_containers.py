@@ -49,6 +49,10 @@ REFUSED: dict[str, tuple[str, str | None]] = {
     "a command in another container": (f"/containers/{'a' * 64}/exec", "{}"),
     "another image": (CREATE, json.dumps(OURS | {"Image": "clicklake-engines"})),
     "a second image": (CREATE, json.dumps(OURS)[:-1] + ', "image": "clicklake-engines"}'),
+    "a second image, far behind": (
+        CREATE,
+        json.dumps(OURS | {"Labels": {"x": "x" * 30_000}, "image": "clicklake-engines"}),
+    ),
     "privileged": (CREATE, with_host(Privileged=True)),
     "privileged, in another case": (CREATE, with_host(privileged=True)),
     "privileged, escaped": (CREATE, with_host(Privileged=True).replace("P", "\\u0050", 1)),

@@ -272,6 +272,7 @@ class RollBackStreamOperator(SubmitStreamOperator):
         for job in running:
             if job.id not in own:
                 self._cancel(job)
+        control.want(control.RUNNING)
         self._defer(self._submitted(context, self._backwards(context, str(before["version"]))))
 
     def resume(self, context: Context, event: dict[str, Any]) -> str:
@@ -279,13 +280,18 @@ class RollBackStreamOperator(SubmitStreamOperator):
         reason = self._told(context, self.submit, REASON) or "see the task that failed"
         job_id = event["job_id"]
         if event["state"] == FAILED:
-            # The watch would have the old version tried again and again.
-            control.want(control.STOPPED)
-            self._clear_away(str(job_id))
+            known = self._clear_away(str(job_id))
+            # From the savepoint the old version can go on: if it has not, that may pass, and the watch tries again.
+            if known and self._told(context, self.submit):
+                control.want(control.STOPPED)
+                raise AirflowFailException(
+                    f"The upgrade failed ({reason}) and could not be rolled back: {event['reason']}. The stream is "
+                    f"stopped; nothing is lost or doubled: the tables hold what is committed. Correct the new version "
+                    f"and submit it with stream_start and its param source"
+                )
             raise AirflowFailException(
-                f"The upgrade failed ({reason}) and could not be rolled back: {event['reason']}. The stream is "
-                f"stopped; nothing is lost or doubled: the tables hold what is committed. Correct the new version and "
-                f"submit it with stream_start and its param source"
+                f"The upgrade failed ({reason}), and the old version has not come up: {event['reason']}. Nothing is "
+                f"lost or doubled: the tables hold what is committed. stream_watch has it started again"
             )
         unseen = "" if event["state"] == COMMITTED else f", not seen to commit yet: {event['reason']}"
         raise AirflowFailException(
@@ -307,10 +313,12 @@ class RollBackStreamOperator(SubmitStreamOperator):
             }
         )
 
-    def _clear_away(self, job_id: str) -> None:
+    def _clear_away(self, job_id: str) -> bool:
+        """Whether Flink knows the job; one that still tries is ended."""
         job = self.hook.job(job_id)
         if job and job.live:
             self._cancel(job)
+        return job is not None
 
     def _cancel(self, job: Job) -> None:
         self.log.info("Cancelling job %s", job.id)

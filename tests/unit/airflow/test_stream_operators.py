@@ -287,6 +287,7 @@ def test_a_rollback_cancels_the_new_job_and_submits_the_old_version(variables: d
     with pytest.raises(TaskDeferred):
         prepared(roll_back(), cluster, recorded).execute(context(TaskInstance(TOLD)))
     assert cluster.live() == []
+    assert variables == {control.WANTED: "running"}
     expected = ["--version", "old", "--savepoint", "s3://savepoint", "--instead-of", "e" * 32]
     assert recorded.asked == [["submit", "--job-id", job_id(0, "roll_back"), *expected]]
 
@@ -346,10 +347,27 @@ def test_a_rollback_fails_the_run_and_says_why() -> None:
 def test_what_cannot_be_rolled_back_is_ended_and_told(variables: dict[str, str]) -> None:
     cluster = Cluster(Job(OLD, NAME, "RESTARTING", 1))
     event = {"job_id": OLD, "state": FAILED, "reason": "state does not fit"}
+    told = {**TOLD, ("submit", "return_value"): "e" * 32}
     with pytest.raises(AirflowFailException, match="could not be rolled back: state does not fit"):
-        prepared(roll_back(), cluster).resume(context(TaskInstance(TOLD)), event)
+        prepared(roll_back(), cluster).resume(context(TaskInstance(told)), event)
     assert cluster.live() == []
     assert variables == {control.WANTED: "stopped"}, "the watch would start the old version again and again"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "told"),
+    [
+        pytest.param([Job(OLD, NAME, "RESTARTING", 1)], TOLD, id="it went on from the savepoint: Kafka was away"),
+        pytest.param([], {**TOLD, ("submit", "return_value"): "e" * 32}, id="the JobManager was killed"),
+    ],
+)
+def test_what_may_pass_is_left_to_the_watch(jobs: list[Job], told: dict[Any, Any], variables: dict[str, str]) -> None:
+    cluster = Cluster(*jobs)
+    event = {"job_id": OLD, "state": FAILED, "reason": "it failed three times"}
+    with pytest.raises(AirflowFailException, match=r"the old version has not come up: .* stream_watch has it"):
+        prepared(roll_back(), cluster).resume(context(TaskInstance(told)), event)
+    assert cluster.live() == []
+    assert control.STOPPED not in variables.values()
 
 
 def test_a_stop_is_not_undone_by_a_restart_that_was_asked_for_before(

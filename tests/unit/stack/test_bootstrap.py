@@ -98,6 +98,7 @@ def test_no_proxy_is_asked_for_what_is_on_this_machine(monkeypatch: pytest.Monke
 def test_hosts_that_no_proxy_is_asked_for_stay_so() -> None:
     found = past_proxies({"NO_PROXY": "example.com"})
     assert found == dict.fromkeys(("no_proxy", "NO_PROXY"), "example.com,127.0.0.1,localhost,::1")
+    assert past_proxies({"NO_PROXY": "*"}) == {}, "no proxy is asked for anything, and clients know the star alone"
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
