@@ -102,7 +102,7 @@ class Bench:
     def _submit(self, module: str, settings: Settings) -> str:
         environment = run.environment(submit.SERVICE, dataclasses.replace(self._context, settings=settings))
         python = self._context.environments["flink"] / "bin" / "python"
-        arguments = [f"-D{key}={value}" for key, value in options(settings, None, uuid.uuid4().hex, "").items()]
+        arguments = [f"-D{key}={value}" for key, value in options(settings, None, uuid.uuid4().hex, "bench").items()]
         command = [str(python), "-m", module, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
         if done.returncode:
