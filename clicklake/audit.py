@@ -225,9 +225,12 @@ def _look(settings: Settings) -> tuple[int | None, tuple[PartitionAudit, ...], S
     if not any(part.missing for part in now):
         return _newest(lines), _with_repeats(settings, now, now, sources), newest
     checkpoint_id, states = _settled(lines)
-    ends = None if states == newest else _ends(settings, states)
-    settled = [_source(settings, newest, stretch, ends) for stretch in stretches]
-    then = _with_missing(settings, kafka, _measure(settings, kafka, settled), settled)
+    settled, then = sources, now
+    if states != newest:
+        ends = _ends(settings, states)
+        settled = [_source(settings, newest, stretch, ends) for stretch in stretches]
+        then = _measure(settings, kafka, settled)
+    then = _with_missing(settings, kafka, then, settled)
     return checkpoint_id, _with_repeats(settings, then, now, sources), newest
 
 
