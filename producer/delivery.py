@@ -31,6 +31,7 @@ PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001
 ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 TOO_LARGE = f"larger than the {RECORD_MAX_BYTES} bytes that a record may have"
 REFUSED = "larger than the broker takes"
+UNANSWERED = "Kafka did not answer before the end"
 
 Say = Callable[[str], None]
 
@@ -116,7 +117,7 @@ class Delivery:
             self._producer.purge()
             self._producer.flush(POLL_SECONDS)
         self._truth.undelivered = self._lost
-        if self._failed:
+        if self._lost:
             raise self._error()
 
     @property
@@ -125,7 +126,7 @@ class Delivery:
 
     def _error(self) -> DeliveryError:
         lost = self._lost
-        reason = self._given_up or self._failed.most_common(1)[0][0]
+        reason = self._given_up or next((reason for reason, _ in self._failed.most_common(1)), UNANSWERED)
         cure = "see ./lake status and ./lake logs kafka, then send again"
         if reason in (TOO_LARGE, REFUSED):
             cure = "shorten what is sent"
@@ -154,7 +155,7 @@ class Delivery:
         if error.code() == TIMED_OUT:
             return f"Kafka did not answer for {self._timeout_seconds:g} s"
         if error.code() in PURGED:
-            return "Kafka did not answer before the end"
+            return UNANSWERED
         return error.str()
 
     def _on_error(self, error: KafkaError) -> None:

@@ -109,6 +109,32 @@ def test_what_is_still_queued_at_the_end_counts_as_not_delivered(closed_port: in
     assert truth.undelivered == 1
 
 
+def test_what_the_client_never_reports_is_not_delivered_either(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mute:
+        """A client that takes records and never says what became of them."""
+
+        def __init__(self, _: object) -> None:
+            pass
+
+        def produce(self, *_: object, **__: object) -> None:
+            pass
+
+        def flush(self, _: float) -> None:
+            pass
+
+        def purge(self) -> None:
+            pass
+
+    monkeypatch.setattr("producer.delivery.Producer", Mute)
+    sender, truth, _ = delivery(closed_port)
+    sender.send(record())
+    with pytest.raises(DeliveryError, match=r"^1 record was not delivered .*did not answer before the end"):
+        sender.close(0)
+    assert truth.undelivered == 1
+
+
 def test_the_queue_is_bounded_and_a_stop_ends_the_wait_for_room(closed_port: int) -> None:
     sender, truth, _ = delivery(closed_port, timeout_seconds=60)
     queued = 0
