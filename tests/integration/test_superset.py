@@ -281,6 +281,13 @@ def test_a_request_without_the_token_is_refused(stack: Stack, api: SupersetApi) 
         api.client.headers["X-CSRFToken"] = token
 
 
+def test_the_login_pages_own_record_takes_no_login_away(stack: Stack, api: SupersetApi) -> None:
+    with httpx.Client(base_url=stack.settings.superset_url) as stranger:
+        answer = stranger.post("/superset/log/?explode=events", data={"events": "[]"})
+    assert answer.status_code == 204
+    assert "set-cookie" not in answer.headers
+
+
 def test_its_process_is_small(stack: Stack, api: SupersetApi) -> None:
     assert stack.service("superset_web")["memory_bytes"] <= MEMORY_BYTES_MOST
 
