@@ -29,6 +29,7 @@ from lakehouse.replay_sql import Choice, Span
 RULES = ROOT / "dags" / "replay"
 """One correction a file, `NAME.sql`: a SELECT from `fields` of every column that `replay_sql` names."""
 CONFLICTS = ("TRANSACTION_CONFLICT", "ICEBERG_COMMIT_ERROR")
+OUT_OF_MEMORY = r"EXCEEDED_\w*MEMORY_LIMIT|CLUSTER_OUT_OF_MEMORY"
 DELETE_TRIES = 5
 LINGER_SECONDS = 60
 LOCK = "replay.lock"
@@ -85,7 +86,7 @@ class Replay:
 
     def judge(self) -> Judgement:
         """What would come of it; nothing is written. ReplayError when the rule gives a record more than once."""
-        found = self.run(sql.counts(self.settings, self.choice, self.rule))
+        found = self._all_at_once(sql.counts(self.settings, self.choice, self.rule))
         if doubled := sum(times for _, _, times in found):
             raise ReplayError(
                 f"the rule {self.rule_name} gives {doubled} rows for records it has given before; "
@@ -98,10 +99,22 @@ class Replay:
         with alone(self.settings):
             finish(self.settings, self.run)
             self.judge()
-            self.run(sql.decide(self.settings, self.choice, self.rule, self.rule_name, run_id, now))
+            self._all_at_once(sql.decide(self.settings, self.choice, self.rule, self.rule_name, run_id, now))
             finish(self.settings, self.run)
             ((replayed,),) = self.run(sql.replayed_by(self.settings, run_id))
         return int(replayed)
+
+    def _all_at_once(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows of a statement that holds all chosen records in memory; ReplayError when there are too many."""
+        try:
+            return self.run(statement)
+        except QueryError as error:
+            if not re.search(OUT_OF_MEMORY, str(error)):
+                raise
+            raise ReplayError(
+                "Trino has no memory for so many records at once, and nothing of them was written: replay them in "
+                f"parts, by since and until, partition or offsets, or raise LAKE_TRINO_HEAP_MB: {error}"
+            ) from error
 
 
 def from_params(settings: Settings, run: Run, params: Mapping[str, Any], now: datetime) -> Replay:
@@ -147,15 +160,20 @@ def alone(settings: Settings) -> AbstractContextManager[int]:
 def finish(settings: Settings, run: Run) -> int:
     """Make the moves of all records that are decided upon and still among the rejected; how many they were."""
     end_lingering(run)
-    ((count, first, last),) = run(sql.pending(settings))
-    if not count:
-        return 0
-    span = Span(first, last)
-    _log.info("moving %d records received from %s to %s", count, first, last)
-    run(sql.count_minutes(settings, span))
-    run(sql.insert(settings, span))
-    _delete(run, sql.delete(settings, span))
-    return int(count)
+    moved, after = 0, None
+    while pending := _pending(settings, run, after):
+        count, span = pending
+        _log.info("moving %d records received from %s to %s", count, span.first, span.last)
+        run(sql.count_minutes(settings, span))
+        run(sql.insert(settings, span))
+        _delete(run, sql.delete(settings, span))
+        moved, after = moved + count, span.newest
+    return moved
+
+
+def _pending(settings: Settings, run: Run, after: datetime | None) -> tuple[int, Span] | None:
+    ((count, *ends),) = run(sql.pending(settings, after))
+    return (int(count), Span(*ends)) if count else None
 
 
 def end_lingering(run: Run) -> None:

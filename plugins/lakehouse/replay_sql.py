@@ -19,6 +19,8 @@ MARKER = "/* clicklake replay */"
 FIELDS = ("event_id", "user_id", "event_type", "url", "session_id", "device", "moment")
 NUMBERS = ("latitude", "longitude", "purchase_amount")
 """With FIELDS, what a correction gives of each record, as text."""
+DAYS_AT_ONCE = 50
+"""Days of events that one move takes: each is a partition, and a writer of Trino's has no more than a hundred open."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,18 @@ class Span:
 
     first: datetime
     last: datetime
+    oldest: datetime
+    newest: datetime
+    """When the events of these records happened, from and to."""
 
     def holds(self, column: str) -> str:
-        """The condition that a row's time lies within."""
+        """The condition that a row was received within."""
         return f"{column} BETWEEN {literal(self.first)} AND {literal(self.last)}"
+
+    @property
+    def happened(self) -> str:
+        """The condition that an event is one of these days'."""
+        return f"event_time BETWEEN {literal(self.oldest)} AND {literal(self.newest)}"
 
 
 def outcomes(settings: Settings, choice: Choice, rule: str) -> str:
@@ -104,11 +114,15 @@ def decide(settings: Settings, choice: Choice, rule: str, name: str, run_id: str
         """
 
 
-def pending(settings: Settings) -> str:
-    """How many records are decided upon and still among the rejected, and the span of their time."""
+def pending(settings: Settings, after: datetime | None = None) -> str:
+    """How many records are decided upon and still among the rejected, and their Span, of the oldest days after this."""
+    later = f" AND event_time > {literal(after)}" if after else ""
     return f"""
-        SELECT count(*), min(ingested_at), max(ingested_at) FROM {identifier(settings, REPLAYED.name)} replayed
-        WHERE {_is_in(settings, REJECTED.name, "replayed")}
+        SELECT count(*), min(ingested_at), max(ingested_at), min(event_time), max(event_time) FROM (
+            SELECT ingested_at, event_time, dense_rank() OVER (ORDER BY CAST(event_time AS date)) AS day
+            FROM {identifier(settings, REPLAYED.name)} replayed
+            WHERE {_is_in(settings, REJECTED.name, "replayed")}{later}
+        ) WHERE day <= {DAYS_AT_ONCE}
         """
 
 
@@ -277,5 +291,5 @@ def _is_in(settings: Settings, table: str, row: str, span: Span | None = None) -
 def _pending_rows(settings: Settings, span: Span) -> str:
     return f"""
         SELECT * FROM {identifier(settings, REPLAYED.name)} replayed
-        WHERE {span.holds("ingested_at")} AND {_is_in(settings, REJECTED.name, "replayed", span)}
+        WHERE {span.holds("ingested_at")} AND {span.happened} AND {_is_in(settings, REJECTED.name, "replayed", span)}
         """

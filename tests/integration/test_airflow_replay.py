@@ -27,6 +27,8 @@ from tests.stack import Stack
 
 DAG = "rejected_replay"
 REPLAYED = 40
+DAYS = 230
+"""More than two writers of Trino's take: a hundred partitions each."""
 UNREADABLE = set(list(Reason)[: list(Reason).index(Reason.EVENT_ID)])
 LITERALS = 150
 """Payloads in one INSERT."""
@@ -173,9 +175,9 @@ def test_what_was_broken_off_between_two_steps_is_brought_to_its_end(other: Stac
         replay_sql.decide(other.settings, made.choice, made.rule, made.rule_name, "broken off", made.choice.until)
     )
     assert other.audit()["exact"]
-    ((count, first, last),) = other.sql(replay_sql.pending(other.settings))
+    ((count, *ends),) = other.sql(replay_sql.pending(other.settings))
     assert count == REPLAYED
-    span = replay_sql.Span(first, last)
+    span = replay_sql.Span(*ends)
     other.sql(replay_sql.count_minutes(other.settings, span))
     other.sql(replay_sql.insert(other.settings, span))
     audit = other.audit()
@@ -205,6 +207,18 @@ def test_two_tries_at_once_replay_each_record_once(other: Stack) -> None:
     audit = other.audit()
     assert (audit["exact"], audit["rows"], audit["unfinished"]) == (True, before + REPLAYED, 0)
     assert other.one("SELECT count(*) FROM clickstream_replayed") == before + REPLAYED
+    compare_minutes(other)
+
+
+def test_more_days_than_trino_writes_at_once(other: Stack) -> None:
+    before = other.one("SELECT count(*) FROM clickstream_replayed")
+    now = datetime.now(UTC)
+    send(other, [event(timestamp=f"{now - timedelta(days=400 + n):%Y-%m-%dT%H:%M:%SZ}") for n in range(DAYS)])
+    reject(other, [one for one in other.topic() if one.offset >= before], "timestamp_too_old")
+    made = asked(other, reason="timestamp_too_old", rule="unchanged", event_age_days=36500)
+    assert made.replay("many days", datetime.now(UTC)) == DAYS
+    audit = other.audit()
+    assert (audit["exact"], audit["rows"], audit["unfinished"]) == (True, before + DAYS, 0)
     compare_minutes(other)
 
 

@@ -48,7 +48,7 @@ class Trino:
         if kind == "delete":
             self.pending = 0
         if kind == "pending":
-            return [(self.pending, NOW, NOW)]
+            return [(self.pending, NOW, NOW, NOW, NOW)]
         return answer or []
 
     @staticmethod
@@ -167,6 +167,12 @@ def test_a_rule_that_gives_a_record_twice_is_refused_before_anything_is_written(
     assert trino.written == []
 
 
+def test_too_many_records_for_trinos_memory_are_refused_with_what_to_do(own: Settings) -> None:
+    full = QueryError("Trino: Query exceeded per-node memory limit (EXCEEDED_LOCAL_MEMORY_LIMIT, query 1)")
+    with pytest.raises(ReplayError, match="in parts, by since and until"):
+        asked(Trino(counts=[[(None, 3, 0)]], decide=[full]), own).replay("run", NOW)
+
+
 def test_a_record_leaves_the_rejected_last(own: Settings) -> None:
     trino = Trino(counts=[[(None, 3, 0)]], replayed_by=[[(3,)]])
     assert asked(trino, own).replay("run", NOW) == 3
@@ -251,4 +257,5 @@ def test_patterns_and_names_are_the_contracts() -> None:
 
 def test_literals_cannot_be_left() -> None:
     assert literal("it's") == "'it''s'"
-    assert Span(NOW, NOW).holds("ingested_at").count("TIMESTAMP '2026-11-25 12:00:00.000000 UTC'") == 2
+    span = Span(NOW, NOW, NOW, NOW)
+    assert span.holds("ingested_at").count("TIMESTAMP '2026-11-25 12:00:00.000000 UTC'") == 2
