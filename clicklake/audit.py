@@ -15,6 +15,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -109,6 +110,8 @@ class Audit:
     took_seconds: float
     unfinished: int = 0
     """Of the repeated rows, those that a replay has yet to take out of the rejected."""
+    waiting_since: datetime | None = None
+    """When Kafka received the oldest record that is not committed yet; None: there is none."""
 
     @property
     def exact(self) -> bool:
@@ -157,6 +160,8 @@ class Audit:
         body["partitions"] = [dataclasses.asdict(part) | {"lag": part.lag} for part in self.partitions]
         if self.freshness is not None:
             body["freshness"]["newest_commit"] = self.freshness.newest_commit.isoformat()
+        if self.waiting_since is not None:
+            body["waiting_since"] = self.waiting_since.isoformat()
         return body
 
 
@@ -197,11 +202,11 @@ def audit(settings: Settings) -> Audit:
     if any(part.repeated for part in partitions):
         await_replay(settings, partial(rows, settings), REPLAY_SECONDS)
         checkpoint_id, partitions, newest = _look(settings)
-    partitions = _with_ends(settings, partitions)
+    partitions, waiting_since = _with_ends(settings, partitions)
     unfinished = _unfinished(settings, newest) if any(part.repeated for part in partitions) else 0
     fresh = freshness(settings)
     took_seconds = round(time.monotonic() - started, 3)
-    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, took_seconds, unfinished)
+    return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, took_seconds, unfinished, waiting_since)
 
 
 def await_replay(settings: Settings, run: Callable[[str], list[tuple[Any, ...]]], seconds: float) -> None:
@@ -424,13 +429,19 @@ def _without_gaps(
     return dataclasses.replace(part, missing=missing, gaps=part.missing - missing, missing_ranges=tuple(shown))
 
 
-def _with_ends(settings: Settings, partitions: tuple[PartitionAudit, ...]) -> tuple[PartitionAudit, ...]:
-    """The same, but that nothing lags where no record comes after what is committed: all that follows are gaps."""
+def _with_ends(
+    settings: Settings, partitions: tuple[PartitionAudit, ...]
+) -> tuple[tuple[PartitionAudit, ...], datetime | None]:
+    """The same, but that nothing lags where no record comes after what is committed: all that follows are gaps.
+
+    And when Kafka received the oldest of those that lag.
+    """
     waiting = received_at(settings, {part.partition: part.next for part in partitions if part.lag})
-    return tuple(
+    found = tuple(
         part if part.partition in waiting else dataclasses.replace(part, next=part.end, gaps=part.gaps + part.lag)
         for part in partitions
     )
+    return found, min(waiting.values(), default=None)
 
 
 def _holes(part: PartitionAudit, buckets: Iterable[Bucket]) -> Iterator[Range]:

@@ -249,7 +249,8 @@ def test_nothing_lags_where_no_record_follows(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(auditing, "received_at", received_at)
     held = Retained(0, 10)
     parts = compare(dict.fromkeys(range(4), held), {0: counted([0, 1]), 1: counted([0]), 2: counted(list(range(10)))})
-    found = auditing._with_ends(Settings(), parts)
+    found, waiting_since = auditing._with_ends(Settings(), parts)
+    assert waiting_since == WHEN
     assert asked == [{0: 2, 1: 1, 3: 0}]
     assert [(part.next, part.lag, part.gaps) for part in found] == [(10, 0, 8), (1, 9, 0), (10, 0, 0), (10, 0, 10)]
     assert all(part.exact for part in found)

@@ -18,7 +18,18 @@ from clicklake.tables import REPLAYED, STREAM_TABLES, Table
 
 FOLDER = ROOT / "dags" / "checks"
 TABLES: Mapping[str, Table] = {table.name: table for table in STREAM_TABLES}
-PLACEHOLDERS = {*TABLES, REPLAYED.name, "begin", "end", "settled_minutes", "settled_sessions", "session_gap"}
+CLICKSTREAM_NOW = "clickstream_now"
+"""Names clickstream as it is, for checks that hold no figures against it."""
+PLACEHOLDERS = {
+    *TABLES,
+    REPLAYED.name,
+    CLICKSTREAM_NOW,
+    "begin",
+    "end",
+    "settled_minutes",
+    "settled_sessions",
+    "session_gap",
+}
 """What `$name` in SQL may be: a table, a bound of the rows looked at, or until when figures are final."""
 
 

@@ -17,11 +17,9 @@ from lakehouse.quality import states
 from lakehouse.quality.checks import TABLES, Check, Freshness, Offsets, Query, Scope, TableChecks
 from lakehouse.quality.figures import Looked, scan, shares_scan, statement
 from lakehouse.quality.findings import Finding, QualityError, broken, judge
-from lakehouse.quality.spans import Settled, Span, due_since, settled, spans
+from lakehouse.quality.spans import LONG_AGO, Settled, Span, caught_up, due_since, settled, spans, whole_since
 
-REMEMBERED = timedelta(days=2)
-FRESH_SECONDS = 300.0
-"""How far back freshness looks for commits."""
+REMEMBERED = timedelta(days=5)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Asked:
     tables: Collection[str] = ()
     """Empty: all."""
     scope: Literal["due", "window", "closed", "all"] = "due"
-    """`due`: the window, and of what is closed that which has not been found good since it closed."""
+    """`due`: the window, and of what is closed and committed that which has not been found good since it closed."""
     window_minutes: int = 20
     closed_days: int = 1
 
@@ -94,16 +92,33 @@ class Examination:
         groups: dict[tuple[Scope, Span], list[Check]] = {}
         for check in table.checks:
             for scope in check.scope:
-                span = self._spans.of(check, scope)
-                if self._wanted(table.table, check, scope, span):
+                if span := self._span(table.table, check, scope):
                     groups.setdefault((scope, span), []).append(check)
         return groups
 
-    def _wanted(self, table: str, check: Check, scope: Scope, span: Span) -> bool:
+    def _span(self, table: str, check: Check, scope: Scope) -> Span | None:
+        """What the check is to look at; None when it is not to be made."""
+        span = self._spans.of(check, scope)
         if self.asked.scope != "due":
-            return self.asked.scope in (scope, "all")
-        good = self.last_good.get((table, check.name)) if scope is Scope.CLOSED else None
-        return good is None or good < due_since(self.settings, span)
+            return span if self.asked.scope in (scope, "all") else None
+        return span if scope is Scope.WINDOW else self._due(table, check, span)
+
+    def _due(self, table: str, check: Check, span: Span) -> Span | None:
+        good = self.last_good.get((table, check.name))
+        if good and good >= due_since(self.settings, span):
+            return None
+        # Made before all rows are there it would not be made again; until then it stays due.
+        if self._waiting_since and self._waiting_since < whole_since(self.settings, span):
+            return None
+        return caught_up(self.settings, span, check.over, good) if good else span
+
+    @cached_property
+    def _waiting_since(self) -> datetime | None:
+        """When Kafka received the oldest record that is not committed yet; LONG_AGO when it cannot be told."""
+        try:
+            return self._audit().waiting_since
+        except LakeError:
+            return LONG_AGO
 
     def _scanned(self, looked: Looked, checks: list[Check]) -> Iterator[Finding]:
         """One scan for all; when it fails, each check by itself, so that one does not hide the others."""
@@ -135,7 +150,8 @@ class Examination:
             audit = self._audit()
         except LakeError as error:
             return broken(self.settings, looked.checks.table, check, looked.scope, error)
-        return self._judged(looked, check, *(_offsets(audit) if isinstance(check, Offsets) else _freshness(audit)))
+        found = _offsets(audit) if isinstance(check, Offsets) else _freshness(audit, self.now)
+        return self._judged(looked, check, *found)
 
     def _ask(self, sql: str) -> tuple[Any, ...]:
         (row,) = self.rows(sql)
@@ -177,10 +193,11 @@ def _ranges(audit: Audit) -> Iterable[str]:
                 yield f"partition {part.partition} {name}: {', '.join(map(str, found))}"
 
 
-def _freshness(audit: Audit) -> tuple[float | None, str]:
+def _freshness(audit: Audit, now: datetime) -> tuple[float | None, str]:
     fresh = audit.freshness
-    if fresh is None and audit.lag:
-        return FRESH_SECONDS, f"at least that: nothing was committed since, {audit.lag} records wait"
+    if fresh is None and audit.waiting_since:
+        waited_seconds = max(0.0, (now - audit.waiting_since).total_seconds())
+        return waited_seconds, f"the age in seconds of the oldest of {audit.lag} records that wait"
     if fresh is None:
         return None, "no record came of late"
     return fresh.event_p95_seconds, f"p95 in seconds, {fresh.rows} rows"

@@ -11,6 +11,9 @@ from lakehouse.quality.checks import Check, Scope
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 MARGIN_SECONDS = 5
 """For what engines do between their clocks' ticks."""
+UNITS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+CATCH_UP_UNITS = 3
+"""So many hours, or days, that were not looked at when they were over are looked at later."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,20 @@ def due_since(settings: Settings, span: Span) -> datetime:
     return span.end + settling(settings, settings.session_gap_seconds)
 
 
+def whole_since(settings: Settings, span: Span) -> datetime:
+    """Once all records are committed that Kafka received before this moment, the span's figures are final."""
+    return due_since(settings, span) - committing(settings)
+
+
+def caught_up(settings: Settings, span: Span, over: str, good: datetime) -> Span:
+    """The span and what lies between it and the one that a check found good when it was made at that moment."""
+    looked_at = good - settling(settings, settings.session_gap_seconds)
+    since = looked_at.replace(minute=0, second=0, microsecond=0)
+    if over == "day":
+        since = since.replace(hour=0)
+    return Span(max(min(span.begin, since), span.end - CATCH_UP_UNITS * UNITS[over]), span.end)
+
+
 def settled(settings: Settings, newest: datetime | None) -> Settled:
     """Until when figures are final, `newest` being the newest record committed of the partition that is behind."""
     if newest is None:
@@ -82,4 +99,9 @@ def settling(settings: Settings, open_seconds: int) -> timedelta:
     what it closes comes with the next checkpoint but one at the latest.
     """
     watermark = settings.late_seconds + 1 + settings.idle_seconds
-    return timedelta(seconds=open_seconds + watermark + 2 * settings.checkpoint_interval_seconds + MARGIN_SECONDS)
+    return timedelta(seconds=open_seconds + watermark) + committing(settings)
+
+
+def committing(settings: Settings) -> timedelta:
+    """How long what Kafka has received takes to be committed by a stream that is not behind, at most."""
+    return timedelta(seconds=2 * settings.checkpoint_interval_seconds + MARGIN_SECONDS)

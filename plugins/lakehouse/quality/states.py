@@ -14,6 +14,7 @@ from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot, lineage, newest_checkpoint
 from clicklake.tables import CLICKSTREAM, PER_MINUTE, REPLAYED, SESSIONS, STREAM_TABLES
 from clicklake.trino_client import identifier, literal
+from lakehouse.quality.checks import CLICKSTREAM_NOW
 
 TOGETHER = (CLICKSTREAM.name, PER_MINUTE.name, SESSIONS.name)
 """Tables that checks hold against each other."""
@@ -27,7 +28,8 @@ def sources(settings: Settings) -> dict[str, str]:
     """By table name, what stands after FROM in SQL."""
     lines = {name: lineage(settings, name) for name in TOGETHER}
     whole = {table.name: identifier(settings, table.name) for table in (*STREAM_TABLES, REPLAYED)}
-    return whole | {name: source(whole[name], lines[name], common_checkpoint(lines)) for name in TOGETHER}
+    together = {name: source(whole[name], lines[name], common_checkpoint(lines)) for name in TOGETHER}
+    return whole | {CLICKSTREAM_NOW: whole[CLICKSTREAM.name]} | together
 
 
 def common_checkpoint(lines: Mapping[str, Sequence[Snapshot]]) -> int | None:

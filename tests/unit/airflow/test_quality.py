@@ -32,7 +32,7 @@ from lakehouse.quality.checks import (
 from lakehouse.quality.examine import Asked, Examination, doubtful, replaced
 from lakehouse.quality.figures import Looked, aggregate, breaks, scan, statement
 from lakehouse.quality.findings import Finding, QualityError, expected, failed, insert, judge
-from lakehouse.quality.spans import LONG_AGO, Settled, Span, due_since, settled, spans
+from lakehouse.quality.spans import LONG_AGO, Settled, Span, caught_up, due_since, settled, spans, whole_since
 from lakehouse.quality.states import common_checkpoint, newest_record, source
 
 from clicklake import events
@@ -47,7 +47,7 @@ from clicklake.trino_client import QueryError
 SETTINGS = Settings()
 NOW = datetime(2026, 11, 25, 4, 12, 34, tzinfo=UTC)
 SPAN = Span(datetime(2026, 11, 25, 4, 0, tzinfo=UTC), datetime(2026, 11, 25, 4, 20, tzinfo=UTC))
-SOURCES = {table.name: table.name for table in STREAM_TABLES} | {"clickstream_replayed": "clickstream_replayed"}
+SOURCES = {name: name for name in (*(table.name for table in STREAM_TABLES), "clickstream_replayed", "clickstream_now")}
 COMMON: dict[str, Any] = {"name": "it_holds", "meaning": "it does not hold"}
 FILE = """
 table: sessions
@@ -235,6 +235,23 @@ def test_a_span_is_due_until_it_was_looked_at_after_it_settled() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("over", "good", "begin"),
+    [
+        pytest.param("hour", NOW - timedelta(minutes=50), NOW.replace(hour=3), id="the hour before was looked at"),
+        pytest.param("hour", NOW - timedelta(hours=2), NOW.replace(hour=2), id="one was left out"),
+        pytest.param("hour", NOW - timedelta(hours=9), NOW.replace(hour=1), id="no more than three"),
+        pytest.param("day", NOW - timedelta(hours=20), NOW.replace(day=24, hour=0), id="the day before was looked at"),
+        pytest.param("day", NOW - timedelta(hours=30), NOW.replace(day=23, hour=0), id="one day was left out"),
+        pytest.param("day", NOW - timedelta(days=5), NOW.replace(day=22, hour=0), id="no more than three days"),
+    ],
+)
+def test_hours_and_days_that_were_not_looked_at_are_caught_up_with(over: str, good: datetime, begin: datetime) -> None:
+    found = spans(SETTINGS, NOW, 20, 1)
+    span = found.hour if over == "hour" else found.days
+    assert caught_up(SETTINGS, span, over, good) == Span(begin.replace(minute=0, second=0), span.end)
+
+
 def test_figures_settle_after_window_watermark_and_two_checkpoints() -> None:
     assert settled(SETTINGS, NOW) == Settled(NOW - timedelta(seconds=176), NOW - timedelta(seconds=416))
     assert settled(SETTINGS, None) == Settled(LONG_AGO, LONG_AGO)
@@ -415,6 +432,32 @@ def test_what_is_closed_is_checked_until_it_was_found_good(
     assert [one.scope for one in examination(rows, Asked(scope=scope)).findings(checks_of(check))] == made
 
 
+@pytest.mark.parametrize(
+    ("late", "made"), [(timedelta(0), ["window", "closed"]), (timedelta(microseconds=1), ["window"])]
+)
+def test_what_is_closed_waits_until_its_records_are_committed(late: timedelta, made: list[str]) -> None:
+    whole = whole_since(SETTINGS, spans(SETTINGS, NOW, 20, 1).hour)
+    check = figure("a", "max(a)", scope=("window", "closed"), over="hour")
+    audit = dataclasses.replace(AUDIT, waiting_since=whole - late)
+    found = examination(nothing_remembered, Asked(), lambda: audit).findings(checks_of(check))
+    assert [one.scope for one in found] == made
+
+
+def test_what_is_closed_waits_where_it_cannot_be_told_what_is_committed() -> None:
+    def audit() -> Audit:
+        raise AuditError("the topic was made anew")
+
+    check = figure("a", "max(a)", scope=("window", "closed"))
+    found = examination(nothing_remembered, Asked(), audit).findings(checks_of(check))
+    assert [one.scope for one in found] == ["window"]
+
+
+def nothing_remembered(sql: str) -> list[tuple[Any, ...]]:
+    if "data_quality" in sql:
+        return []
+    return [(0, NOW)] if sql.startswith("SELECT kafka_partition") else [(9, 0)]
+
+
 def test_two_checks_of_one_statement_ask_once_and_tell_of_how_many() -> None:
     asked: list[str] = []
 
@@ -439,11 +482,15 @@ def audited(audit: Callable[[], Audit]) -> list[Finding]:
 def test_the_audit_gives_offsets_and_freshness() -> None:
     assert [(one.passed, one.observed) for one in audited(lambda: AUDIT)] == [(True, 0.0), (True, 4.0)]
     part = PartitionAudit(1, 0, 9, 12, 9, 2, 1, (Range(3, 4),), (Range(7, 7),))
-    offsets, fresh = audited(lambda: dataclasses.replace(AUDIT, partitions=(part,), freshness=None))
+    behind = dataclasses.replace(AUDIT, partitions=(part,), freshness=None)
+    offsets, fresh = audited(lambda: dataclasses.replace(behind, waiting_since=NOW - timedelta(seconds=900)))
     assert (offsets.passed, offsets.observed) == (False, 3.0)
     assert "2 missing, 1 repeated; partition 1 missing: 3-4; partition 1 repeated: 7" in offsets.message
     assert (fresh.passed, fresh.severity) == (False, "warn")
-    assert "nothing was committed since, 3 records wait" in fresh.message
+    assert fresh.observed == 900
+    assert "the oldest of 3 records that wait" in fresh.message
+    _, begun = audited(lambda: dataclasses.replace(behind, waiting_since=NOW - timedelta(seconds=3)))
+    assert (begun.passed, begun.observed) == (True, 3.0)
     _, idle = audited(lambda: dataclasses.replace(AUDIT, freshness=None))
     assert (idle.passed, idle.observed) == (True, None)
 
