@@ -46,7 +46,9 @@ def _maintenance(params: dict[str, Any]) -> Maintenance:
     from lakehouse.maintenance import writer
     from lakehouse.maintenance.act import Maintenance
 
-    return Maintenance(LakehouseHook(), Limits.from_params(params["limits"]), writer.read(FlinkHook().get))
+    lake = LakehouseHook()
+    limits = Limits.from_params(params["limits"], lake.settings.trino_heap_mb)
+    return Maintenance(lake, limits, writer.read(FlinkHook().get))
 
 
 @dag(

@@ -105,10 +105,23 @@ class Maintenance:
                 done.append(one)
         finally:
             if done:
-                self.lake.query(log.insert(self.lake.settings, done, run_id, dry_run=dry_run))
+                self._record(log.insert(self.lake.settings, done, run_id, dry_run=dry_run))
         if failed := [one for one in done if one.error]:
             raise MaintenanceError("; ".join(f"{one.action.kind} of {table.name}: {one.error}" for one in failed))
         return tuple(done)
+
+    def _record(self, statement: str) -> None:
+        """Write the log, also when Trino has to come back first."""
+        for seconds in (*BACK_OFF_SECONDS, None):
+            try:
+                self.lake.query(statement)
+            except LakeError as error:
+                if seconds is None:
+                    raise
+                _log.warning("the log cannot be written yet, again in %s s: %s", seconds, error)
+                self.sleep(seconds)
+            else:
+                return
 
     def _done(self, table: Table, *, dry_run: bool) -> Iterator[Done]:
         health = self.measure(table)
@@ -118,7 +131,13 @@ class Maintenance:
                 yield Done(action, started_at, started_at, health, health)
                 continue
             error = self._error(table, action)
-            ended_at, before, health = _now(), health, self.measure(table)
+            ended_at, before = _now(), health
+            try:
+                health = self.measure(table)
+            except LakeError as gone:
+                # An action may take Trino down with it: what is told is the action, not only that Trino is gone.
+                yield Done(action, started_at, ended_at, before, before, error or f"done, but then: {gone}")
+                return
             yield Done(action, started_at, ended_at, before, health, error)
 
     def _actions(self, table: Table, health: Health) -> tuple[Action, ...]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lakehouse.maintenance.health import Health, Partition
 
 MIB = 1 << 20
+TARGET_MIB = 64
+HEAP_OF_TARGET = 20
+"""Trino's heap must be so many times the size a data file shall have: a merge holds up to seven times its bytes."""
 
 
 class Kind(StrEnum):
@@ -40,7 +43,9 @@ class Limits:
     """Every threshold of maintenance. `Limits.from_params` takes some of them from a run's parameters."""
 
     target_mib: float = _limit(
-        64, "size a data file shall have, MiB; a merge takes up to twice that into Trino's heap", least=1
+        TARGET_MIB,
+        "size a data file shall have, MiB, less where Trino's heap is small; a merge takes up to twice that into it",
+        least=1,
     )
     small_share: float = _limit(0.125, "a file below this share of the target size is small", least=0.001, most=1)
     hot_small_files: float = _limit(100, "small files of an open day before they are merged", least=2)
@@ -66,8 +71,11 @@ class Limits:
             )
 
     @classmethod
-    def from_params(cls, given: Mapping[str, float]) -> Limits:
-        """The defaults with the given ones in their place; SettingError names one that does not exist or fit."""
+    def from_params(cls, given: Mapping[str, float], trino_heap_mb: float = math.inf) -> Limits:
+        """The defaults with the given ones in their place; SettingError names one that does not exist or fit.
+
+        Where nothing is said of the size of files, it is one that this heap of Trino's can merge.
+        """
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name, value in given.items():
             if name not in known:
@@ -75,7 +83,7 @@ class Limits:
             least, most = known[name].metadata["least"], known[name].metadata["most"]
             if value < least or (most is not None and value > most):
                 raise SettingError(f"{name} must be from {least:g} to {most or 'any number'}, not {value:g}")
-        return cls(**given)
+        return cls(**{"target_mib": min(TARGET_MIB, trino_heap_mb / HEAP_OF_TARGET), **given})
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

@@ -53,6 +53,13 @@ def judge(checkpoints: dict[str, Any]) -> Writer:
 
 
 def _kept(checkpoints: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    # An old savepoint counts although restoring it would be refused: all that costs is a lower cut-off.
-    yield from (one for one in checkpoints["history"] if one["status"] == "COMPLETED" and not one["discarded"])
-    yield from (one for one in (checkpoints["latest"]["completed"], checkpoints["latest"]["savepoint"]) if one)
+    """The checkpoints that Flink has not discarded, and what savepoints are not older than all of them.
+
+    An older savepoint stays known as long as the job lives. Restoring it is refused, for the tables are ahead of it; it
+    would keep every snapshot from its day on.
+    """
+    latest = checkpoints["latest"]
+    found = [one for one in checkpoints["history"] if one["status"] == "COMPLETED" and not one["discarded"]]
+    found += [one for one in (latest["completed"], latest["savepoint"]) if one]
+    oldest = min((one["id"] for one in found if not one["is_savepoint"]), default=0)
+    yield from (one for one in found if one["id"] >= oldest)

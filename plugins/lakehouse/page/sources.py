@@ -45,7 +45,7 @@ def facts() -> dict[str, Any]:
         "topic": settings.kafka_topic,
         "checkpoint_interval_seconds": settings.checkpoint_interval_seconds,
         "freshness_slo_seconds": settings.freshness_slo_seconds,
-        "small_file_bytes": Limits().small_bytes,
+        "small_file_bytes": _small_bytes(settings),
         "links": {
             "Kafka": settings.public_url("kafka_console"),
             "Flink": settings.public_url("flink"),
@@ -103,7 +103,11 @@ def _flink() -> figures.Flink:
 
 
 def _tables() -> figures.Tables:
-    return figures.tables(_hook(), Limits().small_bytes, _size)
+    return figures.tables(_hook(), _small_bytes(_hook().settings), _size)
+
+
+def _small_bytes(settings: Settings) -> int:
+    return Limits.from_params({}, settings.trino_heap_mb).small_bytes
 
 
 def _size(location: str) -> int:

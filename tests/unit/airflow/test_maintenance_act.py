@@ -16,6 +16,7 @@ from lakehouse.maintenance.health import FlinkCommit, Health, Partition
 from lakehouse.maintenance.portions import FILES_MOST, portions
 from lakehouse.maintenance.writer import Writer
 
+from clicklake.errors import NotReadyError
 from clicklake.settings import Settings
 from clicklake.tables import CLICKSTREAM, DATA_QUALITY, TABLES, Table
 from clicklake.trino_client import QueryError, Result
@@ -37,8 +38,12 @@ class FakeLake:
     logged: list[tuple[Any, ...]] = field(default_factory=list)
     settings: Settings = SETTINGS
     files: Sequence[tuple[str, int]] = (("s3://lake/a.parquet", 500), ("s3://lake/b.parquet", 500))
+    unwritten: list[NotReadyError] = field(default_factory=list)
+    """What its inserts fail with, before they are told."""
 
     def query(self, statement: str, session: Mapping[str, str] | None = None) -> Result:
+        if self.unwritten and statement.startswith("INSERT"):
+            raise self.unwritten.pop(0)
         self.told.append((statement, dict(session or {})))
         if self.errors and not statement.startswith("INSERT"):
             raise self.errors.pop(0)
@@ -207,6 +212,26 @@ def test_a_failed_action_is_logged_and_fails_the_task_after_the_others_were_done
     assert "'conflict with other commits" in lake.inserted
 
 
+@dataclass(frozen=True)
+class TakenDown(Measured):
+    """Maintenance whose first action ends Trino, which is back when the log is tried once more."""
+
+    def measure(self, table: Table) -> Health:
+        if self.lake.told:  # type: ignore[attr-defined]
+            raise NotReadyError("Trino does not answer")
+        return super().measure(table)
+
+
+def test_an_action_that_took_trino_down_is_logged_by_its_name() -> None:
+    gone = QueryError("Trino: no heap (REMOTE_TASK_ERROR, query 1)")
+    lake = FakeLake([gone], unwritten=[NotReadyError("Trino does not answer")])
+    made = maintenance(lake, health(60, manifests=99))
+    with pytest.raises(MaintenanceError, match="optimize of clickstream: Trino: no heap"):
+        TakenDown(lake, made.limits, made.writer, made.sleep, made.health).maintain(CLICKSTREAM, "r")
+    assert "'Trino: no heap" in lake.inserted
+    assert [statement.split()[0] for statement, _ in lake.told] == ["ALTER", "INSERT"]
+
+
 def test_a_dry_run_touches_nothing_but_the_log() -> None:
     lake = FakeLake()
     (done,) = maintenance(lake, health(60)).maintain(CLICKSTREAM, "r", dry_run=True)
@@ -263,8 +288,15 @@ def running(**latest: Any) -> dict[str, Any]:
 
 def checkpoint(begun: datetime, **changed: Any) -> dict[str, Any]:
     at = int(begun.timestamp() * 1000)
-    told = {"trigger_timestamp": at, "latest_ack_timestamp": at + 300, "status": "COMPLETED", "discarded": False}
-    return told | changed
+    return {
+        "id": at,
+        "is_savepoint": False,
+        "trigger_timestamp": at,
+        "latest_ack_timestamp": at + 300,
+        "status": "COMPLETED",
+        "discarded": False,
+        **changed,
+    }
 
 
 def restored(at: datetime) -> dict[str, Any]:
@@ -276,10 +308,22 @@ def test_a_stream_with_a_checkpoint_is_settled() -> None:
     assert found == Writer(restorable_since=NOW)
 
 
-def test_an_older_savepoint_counts_as_restorable() -> None:
-    earlier = NOW - timedelta(days=9)
-    found = writer.read(running(completed=checkpoint(NOW), savepoint=checkpoint(earlier)).__getitem__)
-    assert found == Writer(restorable_since=earlier)
+@pytest.mark.parametrize(
+    ("age", "kept"),
+    [
+        pytest.param(timedelta(days=9), NOW, id="older than every checkpoint, so that its restore is refused"),
+        pytest.param(timedelta(minutes=-1), NOW, id="newer"),
+        pytest.param(timedelta(0), NOW, id="as old"),
+    ],
+)
+def test_a_savepoint_counts_unless_the_tables_are_ahead_of_it(age: timedelta, kept: datetime) -> None:
+    savepoint = checkpoint(NOW - age, is_savepoint=True)
+    assert writer.read(running(completed=checkpoint(NOW), savepoint=savepoint).__getitem__).restorable_since == kept
+
+
+def test_a_savepoint_alone_counts() -> None:
+    savepoint = checkpoint(NOW, is_savepoint=True)
+    assert writer.read(running(savepoint=savepoint).__getitem__) == Writer(restorable_since=NOW)
 
 
 def test_a_stream_that_restored_waits_for_its_next_checkpoint() -> None:

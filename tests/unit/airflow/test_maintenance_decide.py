@@ -190,6 +190,13 @@ def test_nor_those_of_an_insert_into_a_table_that_the_stream_does_not_write() ->
 
 
 @pytest.mark.parametrize(
+    ("given", "heap_mb", "mib"), [({}, 1280, 64), ({}, 8192, 64), ({}, 768, 38.4), ({"target_mib": 200}, 768, 200)]
+)
+def test_a_small_heap_makes_smaller_files(given: dict[str, float], heap_mb: int, mib: float) -> None:
+    assert Limits.from_params(given, heap_mb).target_mib == mib
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"orphan_retention_hours": 23}, r"orphan_retention_hours is 23, below orphan_floor_hours \(24\)"),
