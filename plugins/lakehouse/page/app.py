@@ -85,5 +85,6 @@ async def _figures(state: Annotated[Any, Depends(_state)]) -> dict[str, Any]:
     holds is written down in `lakehouse.page.figures`, a dataclass a group. Moments are ISO 8601 in UTC; units are in
     the names. A group's `value` stays when it cannot be gathered anew: look at `stale` and `error` before trusting it.
     """
-    now, readings = datetime.now(UTC), state.figures.read()
-    return {"now": now, "facts": state.facts(), "concerns": concerns(readings, now), "groups": readings}
+    now, facts, readings = datetime.now(UTC), state.facts(), state.figures.read()
+    found = concerns(readings, now, facts["checkpoint_interval_seconds"])
+    return {"now": now, "facts": facts, "concerns": found, "groups": readings}

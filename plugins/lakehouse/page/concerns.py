@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lakehouse.page.cache import Reading
 from lakehouse.page.figures import Commits, Dags, Flink, Freshness, Kafka, Maintenance, Quality, Watch
 
 CHECKPOINT_SECONDS = 120
-"""A checkpoint older than this is not what any sensible interval gives."""
+INTERVALS = 3
+"""A newest checkpoint that is older than this and than so many intervals is too old."""
+COMMITS_SECONDS = 300
+"""How far back the figures of freshness look for commits."""
 LEVELS = ("error", "warning")
 STREAM_DAGS = ("stream_start", "stream_stop", "stream_upgrade")
 
@@ -24,31 +27,36 @@ class Concern:
     text: str
 
 
-def concerns(readings: Mapping[str, Reading], now: datetime) -> list[Concern]:
-    """All of them, the worst first; old figures are judged only in that they are old."""
+def concerns(readings: Mapping[str, Reading], now: datetime, interval_seconds: int) -> list[Concern]:
+    """All of them, the worst first; old figures are judged only in that they are old.
+
+    `interval_seconds` lie between two checkpoints of the stream.
+    """
     # A source that is down fails each of its groups with the same words.
     once: dict[str, Concern] = {}
     for reading in readings.values():
-        for concern in _of(reading, readings, now):
+        for concern in _of(reading, readings, now, INTERVALS * interval_seconds):
             once.setdefault(concern.text, concern)
     return sorted(once.values(), key=lambda concern: LEVELS.index(concern.level))
 
 
-def _of(reading: Reading, readings: Mapping[str, Reading], now: datetime) -> Iterator[Concern]:
+def _of(reading: Reading, readings: Mapping[str, Reading], now: datetime, patience_seconds: int) -> Iterator[Concern]:
     if reading.error:
         yield Concern("error", reading.name, reading.error)
     if reading.stale or reading.value is None:
         return
-    for level, text in _judge(reading.value, readings, now):
+    for level, text in _judge(reading.value, readings, now, patience_seconds):
         yield Concern(level, reading.name, text)
 
 
-def _judge(value: object, readings: Mapping[str, Reading], now: datetime) -> Iterator[tuple[str, str]]:
+def _judge(
+    value: object, readings: Mapping[str, Reading], now: datetime, patience_seconds: int
+) -> Iterator[tuple[str, str]]:
     match value:
         case Flink():
-            yield from _flink(value, _at_work(readings), now)
+            yield from _flink(value, _at_work(readings), now, patience_seconds)
         case Freshness():
-            yield from _freshness(value, readings)
+            yield from _freshness(value, readings, patience_seconds)
         case Commits(newest_commit=None, waiting=waiting) if waiting:
             yield "warning", f"{waiting:,} records are in Kafka and nothing was ever committed"
         case Watch(verdicts=(*_, last)) if last.failed:
@@ -69,7 +77,7 @@ def _at_work(readings: Mapping[str, Reading]) -> str | None:
     return next((dag.name for dag in found if dag.name in STREAM_DAGS and dag.last_state == "running"), None)
 
 
-def _flink(value: Flink, at_work: str | None, now: datetime) -> Iterator[tuple[str, str]]:
+def _flink(value: Flink, at_work: str | None, now: datetime, patience_seconds: int) -> Iterator[tuple[str, str]]:
     if value.copies > 1:
         yield "error", f"{value.copies} copies of the stream live: every event may be written more than once"
     if at_work and (not value.copies or value.state != "RUNNING"):
@@ -81,15 +89,17 @@ def _flink(value: Flink, at_work: str | None, now: datetime) -> Iterator[tuple[s
         yield "error", f"the stream is {value.state}"
     elif value.checkpoint is None:
         yield "warning", "the stream has made no checkpoint yet, so nothing is committed"
-    elif (age := (now - value.checkpoint.completed_at).total_seconds()) > CHECKPOINT_SECONDS:
-        yield "error", f"the last checkpoint was {age:.0f} s ago; without one nothing is committed"
+    elif (age := now - value.checkpoint.completed_at) > timedelta(seconds=max(CHECKPOINT_SECONDS, patience_seconds)):
+        yield "error", f"the last checkpoint was {age.total_seconds():.0f} s ago; without one nothing is committed"
 
 
-def _freshness(value: Freshness, readings: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
+def _freshness(value: Freshness, readings: Mapping[str, Reading], patience_seconds: int) -> Iterator[tuple[str, str]]:
     kafka = readings["kafka"].value if "kafka" in readings else None
     if value.p95_seconds is not None and value.p95_seconds > value.slo_seconds:
         yield "warning", f"freshness: p95 is {value.p95_seconds:.1f} s, over the SLO of {value.slo_seconds} s"
-    if not value.rows and isinstance(kafka, Kafka) and kafka.records_per_second:
+    # Where checkpoints are rarer than that, the age of the newest tells.
+    told = patience_seconds <= COMMITS_SECONDS
+    if told and not value.rows and isinstance(kafka, Kafka) and kafka.records_per_second:
         yield "error", "records come in, but none was committed in the last five minutes"
 
 

@@ -30,6 +30,7 @@ from tests.waiting import wait_for
 
 SETTINGS = Settings.from_env({}, Path("/nonexistent"))
 NOW = datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
+FACTS = {"topic": "clickstream", "checkpoint_interval_seconds": 10}
 AT_MS = int(NOW.timestamp() * 1000)
 
 
@@ -38,7 +39,7 @@ def group(gather: Callable[[], Any], name: str = "kafka", source: str = "Kafka",
 
 
 def built(*groups: Group) -> FastAPI:
-    return page.build(Cache(groups), lambda: {"topic": "clickstream"})
+    return page.build(Cache(groups), lambda: FACTS)
 
 
 def as_viewer(app: FastAPI) -> TestClient:
@@ -326,9 +327,9 @@ def reading(value: Any, error: str | None = None, stale: bool = False) -> Readin
     return Reading(type(value).__name__.lower(), "?", value, 1.0, 0.1, error, 5.0, stale)
 
 
-def texts(*values: Any) -> list[tuple[str, str]]:
+def texts(*values: Any, interval_seconds: int = 10) -> list[tuple[str, str]]:
     found = [value if isinstance(value, Reading) else reading(value) for value in values]
-    return [(concern.level, concern.text) for concern in concerns({r.name: r for r in found}, NOW)]
+    return [(one.level, one.text) for one in concerns({r.name: r for r in found}, NOW, interval_seconds)]
 
 
 WELL = flink(JOB)
@@ -394,6 +395,13 @@ ACTION = figures.Action("optimize", NOW, "why", False, "busy", 1, 1)
 )
 def test_concerns(values: list[Any], expected: list[str]) -> None:
     assert [f"{level}: {text}" for level, text in texts(*values)] == expected
+
+
+def test_a_stream_with_rare_checkpoints_is_well_between_them() -> None:
+    old = dataclasses.replace(WELL, checkpoint=figures.Checkpoint(9, NOW - timedelta(minutes=5), 1, 1.0))
+    none = figures.Freshness(0, None, None, 13)
+    assert texts(old, COMING, none, interval_seconds=180) == []
+    assert [level for level, _ in texts(old, COMING, none, interval_seconds=90)] == ["error", "error"]
 
 
 def test_a_source_that_is_down_is_one_concern() -> None:
