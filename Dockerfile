@@ -35,6 +35,8 @@ ARG LAKE_KAFKA_METADATA=kraft
 RUN --mount=type=cache,target=/opt/cache/uv \
     REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt ./lake install ${SERVICES}
 COPY . .
+# A strict umask where it was cloned is no reason to keep it from the user who runs it.
+RUN chmod -R a+rX .
 USER lake
 ENTRYPOINT ["python", "-P", "-m", "clicklake.stack.run", "--at-once"]
 
@@ -54,5 +56,5 @@ USER lake
 FROM ${BASE} AS docker-proxy
 RUN apt-get update && apt-get install -y --no-install-recommends haproxy && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home lake
-COPY docker/haproxy.cfg docker/proxy /etc/clicklake/
+COPY --chmod=0755 docker/haproxy.cfg docker/proxy /etc/clicklake/
 ENTRYPOINT ["sh", "/etc/clicklake/proxy"]

@@ -43,7 +43,12 @@ META_VERSIONS = {"0": "zookeeper", "1": "kraft"}
 
 
 def check(settings: Settings) -> None:
-    """SettingError when clients are to reach it in another way than it is reached."""
+    """SettingError when clients are to reach it in another way than it is reached, or settings do not go together."""
+    if settings.kafka_metadata == "zookeeper" and len(settings.kafka_brokers.split()) > 1:
+        raise SettingError(
+            f"LAKE_KAFKA_BROKERS is {settings.kafka_brokers!r} and LAKE_KAFKA_METADATA is zookeeper, but several "
+            "brokers of the stack's own keep their metadata themselves: take one of the two away"
+        )
     if settings.kafka_security_protocol != "PLAINTEXT":
         raise SettingError(
             f"LAKE_KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol}, which the stack's own Kafka does not "

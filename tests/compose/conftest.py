@@ -27,8 +27,11 @@ def stack() -> Iterator[Containers]:
 
 def alone(stack: Containers, *services: str) -> Iterator[Containers]:
     """Up with these services or all; a project of the tests' own would meet the ports of a stack that runs."""
-    if stack.containers():
-        pytest.exit("containers of this project exist already; `docker compose down` first, with -v to lose their data")
+    if stack.containers() or stack.volumes():
+        pytest.exit(
+            "this project has containers or volumes already, and the tests would use and then remove them: "
+            "`docker compose down -v` first, which is the end of all their data"
+        )
     try:
         stack.up(*services)
         yield stack

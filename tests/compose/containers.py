@@ -16,6 +16,7 @@ from tests.waiting import patient, wait_for
 
 T = TypeVar("T")
 POLL_SECONDS = 2.0
+LABEL = "com.docker.compose.project"
 COMMITTED_SECONDS = 300
 
 
@@ -25,12 +26,18 @@ class Containers:
     def __init__(self, *overrides: str) -> None:
         self.files = ["docker-compose.yaml", *overrides]
 
-    def compose(self, *arguments: str, check: bool = True) -> str:
+    def compose(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
         """What `docker compose …` prints; AssertionError with its last words if it fails."""
         environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
         environ["COMPOSE_FILE"] = os.pathsep.join(self.files)
         done = subprocess.run(
-            ["docker", "compose", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+            ["docker", "compose", *arguments],
+            cwd=ROOT,
+            env=environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert not check or not done.returncode, f"docker compose {arguments}: {done.stderr[-4000:]}"
         return done.stdout
@@ -105,6 +112,10 @@ class Containers:
         """What Docker tells of each container of the project, ended ones too."""
         ids = self.compose("ps", "--all", "--quiet").split()
         return list(json.loads(_docker("inspect", *ids))) if ids else []
+
+    def volumes(self) -> list[str]:
+        """Names of the project's volumes; `down` alone leaves them."""
+        return _docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}={Settings().submit_project}").split()
 
     def running(self) -> Iterator[tuple[str, str]]:
         """Service and id of each container that runs."""

@@ -22,15 +22,23 @@ ENGINES = ("postgres", "s3", "s3-console", "kafka", "kafka-console", "flink-jobm
 SERVES = (*ENGINES, "docker-proxy", "superset")
 PAGES = ("kafka_console", "flink", "s3_console", "trino", "airflow", "superset")
 AIRFLOW = ("airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+ELSEWHERE = "docs/examples/compose.s3-elsewhere.yaml"
 ASK_DOCKER = """
 import json, sys, urllib.error, urllib.request
-for path, body in json.loads(sys.argv[1]):
+for path, body in json.load(sys.stdin):
     given = None if body is None else body.encode()
     asked = urllib.request.Request("http://docker-proxy:2375" + path, given, {"Content-Type": "application/json"})
     try:
         print(urllib.request.urlopen(asked, timeout=10).status)
     except urllib.error.HTTPError as error:
         print(error.code)
+"""
+# Its preface and an empty frame of settings.
+SPEAK_HTTP_2 = """
+import socket
+with socket.create_connection(("docker-proxy", 2375), timeout=10) as connection:
+    connection.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes(3) + bytes([4]) + bytes(5))
+    print(connection.recv(1000))
 """
 CREATE = "/v1.41/containers/create"
 OURS = {"Image": SETTINGS.submit_image, "Cmd": ["submit", "--help"]}
@@ -74,9 +82,11 @@ REFUSED: dict[str, tuple[str, str | None]] = {
 }
 
 
-def test_the_file_needs_no_variable(stack: Containers) -> None:
+@pytest.mark.parametrize("override", [None, *sorted(path.name for path in ROOT.glob("compose.*.yaml")), ELSEWHERE])
+def test_the_files_need_no_variable(override: str | None) -> None:
+    files = ("docker-compose.yaml", override) if override else ("docker-compose.yaml",)
     done = subprocess.run(
-        ["docker", "compose", "config", "--quiet"],
+        ["docker", "compose", *(f"--file={name}" for name in files), "config", "--quiet"],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/root"},
         capture_output=True,
@@ -99,9 +109,15 @@ def test_the_job_was_submitted_by_docker_operator_through_the_proxy(stack: Conta
 
 
 def test_the_proxy_lets_nothing_else_through(stack: Containers) -> None:
+    # More than a command may have as an argument.
     asked = json.dumps(list(REFUSED.values()))
-    said = stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", ASK_DOCKER, asked).split()
+    said = stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", ASK_DOCKER, stdin=asked).split()
     assert dict(zip(REFUSED, said, strict=True)) == dict.fromkeys(REFUSED, "403")
+
+
+def test_the_proxy_speaks_no_http_2(stack: Containers) -> None:
+    answer = stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", SPEAK_HTTP_2)
+    assert "400 Bad request" in answer
 
 
 def test_nothing_runs_as_root(stack: Containers) -> None:
