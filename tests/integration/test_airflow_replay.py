@@ -6,18 +6,22 @@ import json
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+import yaml
 from lakehouse import replay_sql
-from lakehouse.replay import Replay, end_lingering, from_params
+from lakehouse.replay import Replay, end_lingering, finish, from_params
 
 from clicklake import audit as auditing
-from clicklake import iceberg
+from clicklake import iceberg, trino_client
 from clicklake.audit import Range
 from clicklake.events import Reason
+from clicklake.settings import ROOT
 from clicklake.snapshots import lineage
 from clicklake.stack import secrets, setup
 from clicklake.trino_client import QueryError, literal
@@ -29,8 +33,7 @@ from tests.stack import Stack
 
 DAG = "rejected_replay"
 REPLAYED = 40
-DAYS = 230
-"""More than two writers of Trino's take: a hundred partitions each."""
+DAYS, DAYS_AT_ONCE = 30, 5
 UNREADABLE = set(list(Reason)[: list(Reason).index(Reason.EVENT_ID)])
 LITERALS = 150
 """Payloads in one INSERT."""
@@ -215,16 +218,29 @@ def test_two_tries_at_once_replay_each_record_once(other: Stack) -> None:
     compare_minutes(other)
 
 
-def test_more_days_than_trino_writes_at_once(other: Stack) -> None:
+def test_more_days_than_trino_writes_at_once_are_moved_in_parts(other: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     before = other.one("SELECT count(*) FROM clickstream_replayed")
     now = datetime.now(UTC)
     send(other, [event(timestamp=f"{now - timedelta(days=400 + n):%Y-%m-%dT%H:%M:%SZ}") for n in range(DAYS)])
     reject(other, [one for one in other.topic() if one.offset >= before], "timestamp_too_old")
-    made = asked(other, reason="timestamp_too_old", rule="unchanged", event_age_days=36500)
-    assert made.replay("many days", datetime.now(UTC)) == DAYS
+    # A limit of a hundred, in small: no four writers have room for all days.
+    session = {"iceberg.max_partitions_per_writer": str(DAYS_AT_ONCE)}
+    limited = partial(trino_client.rows, other.settings, session=session)
+    made = replace(asked(other, reason="timestamp_too_old", rule="unchanged", event_age_days=36500), run=limited)
+    monkeypatch.setattr(replay_sql, "DAYS_AT_ONCE", DAYS)
+    with pytest.raises(QueryError, match="ICEBERG_TOO_MANY_OPEN_PARTITIONS"):
+        made.replay("all at once", datetime.now(UTC))
+    monkeypatch.setattr(replay_sql, "DAYS_AT_ONCE", DAYS_AT_ONCE)
+    assert finish(other.settings, limited) == DAYS
     audit = other.audit()
     assert (audit["exact"], audit["rows"], audit["unfinished"]) == (True, before + DAYS, 0)
     compare_minutes(other)
+
+
+def test_dashboards_count_once_what_only_late_rows_tell_of(other: Stack) -> None:
+    traffic = yaml.safe_load((ROOT / "superset/assets/datasets/traffic.yaml").read_text(encoding="utf-8"))["sql"]
+    assert other.one("SELECT count(*) FROM clickstream WHERE event_time > now() - INTERVAL '1' HOUR")
+    assert other.one(f"SELECT sum(events) FROM ({traffic})") == other.one("SELECT count(*) FROM clickstream")
 
 
 def test_a_statement_that_is_ended_has_stopped(other: Stack) -> None:
