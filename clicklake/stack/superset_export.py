@@ -192,7 +192,13 @@ class _Exporter:
         if isinstance(new, dict):
             old, template = (one if isinstance(one, dict) else {} for one in (old, template))
             keys = [*(key for key in old if key in new), *sorted(key for key in new if key not in old)]
-            return {key: self._merged(template.get(key), old.get(key, _NOTHING), new[key]) for key in keys}
+            # A key is text of the template too: that of a metric may have a currency in it.
+            return {
+                (written := key.replace("$", "$$")): self._merged(
+                    template.get(written), old.get(key, _NOTHING), new[key]
+                )
+                for key in keys
+            }
         if isinstance(new, list):
             pairs = _pairs(old if isinstance(old, list) else [], template if isinstance(template, list) else [], new)
             return [self._merged(part, before, after) for part, before, after in pairs]

@@ -119,6 +119,14 @@ def test_a_columns_description_is_one_line() -> None:
     assert difference(exported({"datasets/traffic.yaml": change})) == {"datasets/traffic.yaml": lines}
 
 
+def test_a_sign_of_a_currency_in_a_label_is_no_setting() -> None:
+    def change(chart: dict[str, Any]) -> None:
+        chart["params"]["label_colors"] = {"Revenue ($)": "#1fa8c9"}
+
+    ((*_, added),) = difference(exported({"charts/revenue.yaml": change})).values()
+    assert added == "+    Revenue ($$): '#1fa8c9'"
+
+
 def test_a_users_own_metric_comes_last() -> None:
     own = {"metric_name": "a_peak", "expression": "max(events)", "metric_type": None}
     found = exported({"datasets/traffic.yaml": lambda dataset: dataset["metrics"].append(own)})
