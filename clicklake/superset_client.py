@@ -59,6 +59,10 @@ class ForbiddenError(DashboardError):
     """A call that Superset does not allow this user."""
 
 
+class TooSlowError(DashboardError):
+    """A call that Superset took, and did not answer in time: its database does not."""
+
+
 class SupersetClient:
     """The REST API as one of Superset's users; one login for as long as the context lasts."""
 
@@ -102,7 +106,10 @@ class SupersetClient:
 
     def warm(self, chart: Chart) -> Answer:
         """Run the chart's queries anew, and leave what they give in the cache for whoever opens the chart."""
-        (result,) = self.call("PUT", "/chart/warm_up_cache", {"chart_id": chart.id})["result"]
+        try:
+            (result,) = self.call("PUT", "/chart/warm_up_cache", {"chart_id": chart.id})["result"]
+        except TooSlowError as error:
+            return Answer(chart, str(error))
         return Answer(chart, str(result.get("viz_error") or ""))
 
     def refresh(self, dataset: Dataset) -> Refreshed:
@@ -192,6 +199,8 @@ class SupersetClient:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except httpx.ReadTimeout as error:
+            raise TooSlowError(f"no answer within {TIMEOUT_SECONDS:.0f} s; Trino's page tells what is asked") from error
         except httpx.HTTPError as error:
             raise NotReadyError(f"Superset does not answer at {self.settings.superset_url}: {error}") from error
 

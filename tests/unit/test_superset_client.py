@@ -105,6 +105,14 @@ def test_warming_tells_the_chart_that_failed() -> None:
         assert superset.warm(CHART).error == "no table"
 
 
+def test_a_chart_that_takes_for_ever_is_told_as_the_others_are() -> None:
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("timed out", request=request)
+
+    with client(silent) as superset:
+        assert superset.warm(CHART).error == "no answer within 120 s; Trino's page tells what is asked"
+
+
 def column(name: str, number: int | None = None, kind: str = "VARCHAR", **more: Any) -> dict[str, Any]:
     """A column as Superset tells it: with a number when it keeps it, without as its table has it."""
     own = {"id": number, "expression": more.pop("expression", "")} if number else {}
