@@ -10,8 +10,8 @@ rows of `clickstream` at their own partition and offset, so that `./lake audit` 
 **When it fails:** trigger it again. Whatever was broken off is brought to its end first, and a record is never replayed
 twice. Between two steps a record lies in both tables, which the audit shows as repeated. A rule that Trino refuses is
 named in the log with Trino's own words; "no memory for so many records" asks for a smaller choice, by `since` and
-`until`; an error about a conflict means that other writers kept coming between. A log
-that ends with "waiting for its end" says that an earlier try outlived its worker: it ends by itself, and then this one.
+`until`; an error about a conflict means that other writers kept coming between. A log that ends with "waiting for its
+end" says that an earlier try outlived its worker: it ends by itself, and then this one.
 """
 
 from __future__ import annotations

@@ -112,16 +112,7 @@ class Maintenance:
 
     def _record(self, statement: str) -> None:
         """Write the log, also when Trino has to come back first."""
-        for seconds in (*BACK_OFF_SECONDS, None):
-            try:
-                self.lake.query(statement)
-            except LakeError as error:
-                if seconds is None:
-                    raise
-                _log.warning("the log cannot be written yet, again in %s s: %s", seconds, error)
-                self.sleep(seconds)
-            else:
-                return
+        self._patiently(lambda: self.lake.query(statement), LakeError, "the log cannot be written yet")
 
     def _done(self, table: Table, *, dry_run: bool) -> Iterator[Done]:
         health = self.measure(table)
@@ -169,13 +160,18 @@ class Maintenance:
         return portions(((path, size) for path, size in found), self.limits.target_bytes)
 
     def _persist(self, table: Table, action: Action, files: tuple[str, ...]) -> None:
+        met = f"{action.kind} of {table.name} met another commit"
+        self._patiently(lambda: self._attempt(table, action, files), ConflictError, met)
+
+    def _patiently(self, do: Callable[[], object], passing: type[LakeError], told: str) -> None:
+        """Do it, and again after each pause while it fails with what may pass."""
         for seconds in BACK_OFF_SECONDS:
-            with suppress(ConflictError):
-                self._attempt(table, action, files)
+            with suppress(passing):
+                do()
                 return
-            _log.warning("%s of %s met another commit; again in %s s", action.kind, table.name, seconds)
+            _log.warning("%s; again in %s s", told, seconds)
             self.sleep(seconds)
-        self._attempt(table, action, files)
+        do()
 
     def _attempt(self, table: Table, action: Action, files: tuple[str, ...]) -> None:
         try:
