@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from clicklake.settings import ROOT, Settings
+from clicklake.settings import Settings
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -178,22 +177,18 @@ def doctor(services: Names = None) -> None:
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
 def test(context: typer.Context) -> None:
-    """Run the tests; arguments go to pytest."""
-    _become_python(["-m", "pytest", *(context.args or ["tests"])])
+    """Run every test; arguments go to pytest, which then runs those they name."""
+    from clicklake.cli import development
+
+    raise typer.Exit(development.test(context.args, settings()))
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False, hidden=True)
 def python(context: typer.Context) -> None:
     """Become the Python of the tests and checks, with these arguments."""
-    _become_python(context.args)
+    from clicklake.cli import development
 
-
-def _become_python(arguments: list[str]) -> NoReturn:
-    from clicklake.cli import stack
-
-    interpreter = stack.development_python(settings())
-    os.chdir(ROOT)
-    os.execve(interpreter, [str(interpreter), "-P", *arguments], os.environ | {"PYTHONPATH": str(ROOT)})
+    development.become(context.args, settings())
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False, hidden=True)

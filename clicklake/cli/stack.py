@@ -14,7 +14,7 @@ from clicklake.cli import show
 from clicklake.errors import LakeError, SettingError
 from clicklake.settings import ROOT, Settings, write_env_file
 from clicklake.stack import doctor as checks
-from clicklake.stack import environments, home, install, lifecycle, secrets
+from clicklake.stack import home, install, lifecycle, secrets
 from clicklake.stack.doctor import Check
 from clicklake.stack.locks import exclusive
 from clicklake.stack.registry import Registry, default
@@ -113,13 +113,3 @@ def credentials(settings: Settings, registry: Registry | None = None) -> None:
     out.print(show.facts_table(urls))
     out.print()
     out.print(show.facts_table(dict(secrets.table(settings))))
-
-
-def development_python(settings: Settings) -> Path:
-    """The interpreter of the environment for tests and checks, made if need be."""
-    env = environments.environment("dev", settings.cache)
-    if not env.complete:
-        settings.cache.mkdir(parents=True, exist_ok=True)
-        with show.installation(show.console(stderr=True)) as progress:
-            install.install_environment(env, settings.cache, progress)
-    return env.python

@@ -23,7 +23,7 @@ from tests.stack import Producing, Stack
 
 DAY = "2020-02-02"
 """A closed day that no other test writes."""
-SMALL_COMMITS = 200
+SMALL_COMMITS = 80
 WRITERS = 3
 ROWS_A_COMMIT = 25
 RATE = 200
