@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-from zipfile import ZipFile
+from pathlib import Path
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
 
 import httpx
 
@@ -138,8 +139,7 @@ class SupersetClient:
         """Every object as Superset exports it: text by path, such as charts/Revenue_1.yaml."""
         answer = self._send("GET", "/assets/export/")
         self._refuse(answer)
-        with ZipFile(io.BytesIO(answer.content)) as archive:
-            return {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+        return unpacked(io.BytesIO(answer.content))
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call of the API below /api/v1, its answer as JSON; DashboardError in Superset's words if it refuses."""
@@ -203,6 +203,15 @@ class SupersetClient:
             raise TooSlowError(f"no answer within {TIMEOUT_SECONDS:.0f} s; Trino's page tells what is asked") from error
         except httpx.HTTPError as error:
             raise NotReadyError(f"Superset does not answer at {self.settings.superset_url}: {error}") from error
+
+
+def unpacked(export: Path | IO[bytes]) -> dict[str, str]:
+    """Text of each object of an export by its path, such as charts/Revenue_1.yaml; DashboardError where it is none."""
+    try:
+        with ZipFile(export) as archive:
+            return {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+    except (OSError, BadZipFile, UnicodeDecodeError) as error:
+        raise DashboardError(f"{export} is no export of Superset's: {error}") from error
 
 
 def _said(answer: httpx.Response) -> str:

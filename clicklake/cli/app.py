@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -126,12 +127,15 @@ def audit(json: Json = False) -> None:
 @dashboards.command("export")
 def export_dashboards(
     prune: Annotated[bool, typer.Option("--prune", help="Remove files whose object Superset no longer has.")] = False,
+    copy: Annotated[
+        Path | None, typer.Option("--from", metavar="ZIP", help="Write what is in this export of Superset's instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write what has been changed in Superset back to superset/assets."""
     from clicklake.cli.dashboards import export
 
-    export(settings(), prune=prune, as_json=json)
+    export(settings(), prune=prune, as_json=json, copy=copy)
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)

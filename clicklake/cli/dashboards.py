@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from clicklake.cli import show
 from clicklake.errors import NotReadyError
 from clicklake.settings import ROOT, Settings
-from clicklake.stack import superset, superset_export
-from clicklake.superset_client import SupersetClient
+from clicklake.stack import superset, superset_export, superset_state
+from clicklake.stack.secrets import load
+from clicklake.superset_client import SupersetClient, unpacked
 
 
-def export(settings: Settings, *, prune: bool, as_json: bool, folder: Path = superset.ASSETS) -> None:
-    """Bring the files up to what Superset has, and show which have changed; `prune` removes those of lost objects."""
+def export(
+    settings: Settings, *, prune: bool, as_json: bool, copy: Path | None = None, folder: Path = superset.ASSETS
+) -> None:
+    """Bring the files up to what Superset has, and show which have changed; `prune` removes those of lost objects.
+
+    With `copy`, an export of Superset's, to what Superset had then; the next import brings that back.
+    """
     files = {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.yaml")}
-    found = superset_export.export(files, _from_superset(settings), superset.values(settings))
-    states = _states(files, found, prune=prune)
-    for name, state in states.items():
-        _bring(folder / name, state, found)
+    with _imported(settings) if copy is None else nullcontext():
+        objects = _from_superset(settings) if copy is None else unpacked(copy)
+        found = superset_export.export(files, objects, superset.values(settings))
+        states = _states(files, found, prune=prune)
+        for name, state in states.items():
+            _bring(folder / name, state, found)
     if as_json:
         print(json.dumps({"files": states, "notes": found.notes}))
     else:
         _show(folder, states, found.notes)
+
+
+@contextmanager
+def _imported(settings: Settings) -> Iterator[None]:
+    """Afterwards files that waited for no import still do not: it would undo what is edited meanwhile."""
+    secrets = load(settings, superset.SECRETS)
+    with superset_state.connect(settings, secrets) as connection:
+        waiting = "assets" in superset_state.undone(connection, settings, secrets)
+        yield
+        if not waiting:
+            superset_state.mark(connection, "assets", superset.fingerprints(settings, secrets)["assets"])
 
 
 def _from_superset(settings: Settings) -> dict[str, str]:

@@ -31,6 +31,8 @@ FOLDER = ROOT / "superset"
 ASSETS = FOLDER / "assets"
 ROLES_FILE = FOLDER / "roles.yaml"
 IMPORTER = Path(__file__).with_name("superset_import.py")
+QUERY_SECONDS = 120
+"""How long a chart may take, and the request for it: for who asks, and in Trino, which would go on without anybody."""
 LIVE_DASHBOARD = "clickstream-live"
 
 
@@ -78,6 +80,7 @@ def values(settings: Settings) -> dict[str, object]:
         "database": settings.database,
         "freshness_slo_seconds": settings.freshness_slo_seconds,
         "airflow_url": settings.public_url("airflow"),
+        "query_seconds": QUERY_SECONDS,
     }
 
 

@@ -18,6 +18,7 @@ import yaml
 from clicklake.errors import DashboardError
 from clicklake.settings import Settings
 from clicklake.stack import superset as stack
+from clicklake.stack import superset_copies
 from clicklake.stack import superset_state as state
 from clicklake.stack.secrets import load
 from clicklake.stack.service import as_program
@@ -56,6 +57,7 @@ def _work(settings: Settings, secrets: Mapping[str, str]) -> dict[str, Callable[
         ensure_roles(_roles())
 
     def assets_part() -> None:
+        keep_copy(settings)
         import_assets(bundle(stack.assets(settings)))
         ensure_roles(_roles())
 
@@ -123,6 +125,24 @@ def _database_access() -> list[Any]:
     databases = db.session.query(Database).filter(Database.is_managed_externally)
     found = (security_manager.find_permission_view_menu("database_access", one.perm) for one in databases)
     return [permission for permission in found if permission is not None]
+
+
+def keep_copy(settings: Settings) -> None:
+    """Keep what an import is about to put the files over: edits that nobody has exported are in it."""
+    from superset.commands.export.assets import ExportAssetsCommand
+    from superset.extensions import db, security_manager
+    from superset.models.core import Database
+    from superset.utils.core import override_user
+
+    if not db.session.query(Database).count():
+        return
+    try:
+        with override_user(security_manager.find_user("admin")):
+            kept = superset_copies.keep(settings, ((name, text()) for name, text in ExportAssetsCommand().run()))
+    except Exception as error:  # noqa: BLE001 - one object that cannot be exported must not keep all from starting
+        _log.warning("no copy of what Superset has could be kept: %s", error)
+    else:
+        _log.info("what Superset had is kept in %s", kept)
 
 
 def bundle(files: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from clicklake.stack.service import Context, Service
 
 THREADS = 8
 """Requests at once: a dashboard asks for that many charts, each of which waits for Trino."""
-REQUEST_SECONDS = 120
 
 
 def command(context: Context) -> list[str]:
@@ -22,7 +21,7 @@ def command(context: Context) -> list[str]:
         "--workers=1",
         "--worker-class=gthread",
         f"--threads={THREADS}",
-        f"--timeout={REQUEST_SECONDS}",
+        f"--timeout={superset.QUERY_SECONDS}",
         "--keep-alive=5",
         f"--worker-tmp-dir={context.data}",
         "--no-control-socket",

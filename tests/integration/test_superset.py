@@ -232,6 +232,13 @@ def test_trino_knows_superset_by_name(stack: Stack, api: SupersetApi, rows: None
     assert stack.one("SELECT count(*) FROM system.runtime.queries WHERE \"user\" = 'superset' AND source = 'superset'")
 
 
+def test_trino_gives_a_chart_up_when_superset_does(api: SupersetApi, rows: None) -> None:
+    (database,) = api.all("database")
+    question = {"database_id": database["id"], "sql": "SHOW SESSION LIKE 'query_max_run_time'", "runAsync": False}
+    ((row),) = api.post("/api/v1/sqllab/execute/", question)["data"]
+    assert row["Value"] == f"{superset.QUERY_SECONDS}s"
+
+
 def test_a_viewer_sees_both_dashboards_and_their_data(viewer: SupersetApi, api: SupersetApi) -> None:
     assert {one["dashboard_title"] for one in viewer.all("dashboard")} == set(DASHBOARDS.values())
     for chart in api.all("chart"):

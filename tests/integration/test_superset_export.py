@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from clicklake.settings import ROOT
+from clicklake.stack import superset_copies
 from tests.stack import Stack
 from tests.superset_api import SupersetApi
+
+REVENUE, ORDERS = "charts/revenue.yaml", "charts/average_order_value.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +33,9 @@ def clone(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def run_export(stack: Stack, root: Path) -> dict[str, str]:
+def run_export(stack: Stack, root: Path, *options: str) -> dict[str, str]:
     """Files that the export does not leave as they are, and their state."""
-    files = json.loads(stack.lake("dashboards", "export", "--json", root=root).stdout)["files"]
+    files = json.loads(stack.lake("dashboards", "export", "--json", *options, root=root).stdout)["files"]
     return {name: state for name, state in files.items() if state != "unchanged"}
 
 
@@ -53,16 +56,36 @@ def test_an_import_leaves_nothing_to_export(stack: Stack, api: SupersetApi, clon
 def test_an_edit_is_one_line_and_survives_an_import(stack: Stack, api: SupersetApi, clone: Path) -> None:
     chart = named(api, "chart", "slice_name", "Revenue")
     try:
-        api.put(f"/api/v1/chart/{chart}", {"slice_name": "Money"})
-        assert run_export(stack, clone) == {"charts/revenue.yaml": "changed"}
-        expected = contents(ROOT)["charts/revenue.yaml"].replace("slice_name: Revenue\n", "slice_name: Money\n")
-        assert contents(clone)["charts/revenue.yaml"] == expected
-        api.put(f"/api/v1/chart/{chart}", {"slice_name": "Revenue"})
-        assert "importing" in stack.lake("run", "superset_setup", seconds=300, root=clone).stderr
+        rename(api, chart, "Money")
+        assert run_export(stack, clone) == {REVENUE: "changed"}
+        assert contents(clone)[REVENUE] == named_otherwise("Money")
+        rename(api, chart, "Cash")
+        assert "as the files say" in run_setup(stack, clone), "an export needs no import, which would undo a later edit"
+        assert name_of(api, chart) == "Cash"
+        edited = contents(clone)[ORDERS].replace("slice_name: ", "slice_name: The ")
+        (clone / "superset" / "assets" / ORDERS).write_text(edited, encoding="utf-8")
+        assert "importing" in run_setup(stack, clone)
         assert name_of(api, chart) == "Money"
         assert run_export(stack, clone) == {}
+        newest = max(superset_copies.folder(stack.settings).iterdir())
+        assert run_export(stack, clone, "--from", str(newest)).items() >= {REVENUE: "changed"}.items()
+        assert contents(clone)[REVENUE] == named_otherwise("Cash"), "what the import has undone is in the copy"
     finally:
-        stack.lake("run", "superset_setup", seconds=300)
+        run_setup(stack, ROOT)
+    assert name_of(api, chart) == "Revenue"
+
+
+def rename(api: SupersetApi, chart: int, name: str) -> None:
+    api.put(f"/api/v1/chart/{chart}", {"slice_name": name})
+
+
+def named_otherwise(name: str) -> str:
+    """The file of the chart Revenue under another name."""
+    return contents(ROOT)[REVENUE].replace("slice_name: Revenue\n", f"slice_name: {name}\n")
+
+
+def run_setup(stack: Stack, root: Path) -> str:
+    return stack.lake("run", "superset_setup", seconds=300, root=root).stderr
 
 
 def name_of(api: SupersetApi, chart: int) -> Any:
