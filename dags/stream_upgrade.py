@@ -21,7 +21,7 @@ from typing import Any
 
 import pendulum
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
-from lakehouse.operators.stream import RollBackStreamOperator, StopStreamOperator, SubmitStreamOperator
+from lakehouse.operators.stream import COMMITTED_AS, RollBackStreamOperator, StopStreamOperator, SubmitStreamOperator
 
 
 @task
@@ -34,11 +34,11 @@ def look() -> dict[str, Any]:
 
 # Trino may be away for a while, and what cannot be audited is not yet wrong; what is found wrong is not asked again.
 @task(retries=8, retry_delay=timedelta(seconds=20))
-def verify(before: dict[str, Any], job_id: str) -> None:
+def verify(before: dict[str, Any], committed: dict[str, Any]) -> None:
     """Audit the new version's rows."""
     from lakehouse import upgrade
 
-    upgrade.verify(before, job_id)
+    upgrade.verify(before, committed)
 
 
 @dag(
@@ -68,7 +68,7 @@ def stream_upgrade() -> None:
         remember=False,
         wait=timedelta(minutes=3),
     )
-    verified = verify(before, submitted.output)  # type: ignore[arg-type]
+    verified = verify(before, submitted.output[COMMITTED_AS])  # type: ignore[arg-type, index]
     rolled_back = RollBackStreamOperator(
         task_id="roll_back",
         before="look",

@@ -8,8 +8,9 @@ start, stop or upgrade is at work or Flink does not answer. A stream that was ne
 
 **When it fails**, the error of `alarm` names the checks:
 
-- `one_job`: no job lives, or two do. None: it is started again by itself, and the message says when it is not. Two:
-  cancel all but the oldest in Flink at once, then `./lake audit`.
+- `one_job`: no job lives, or two do. None: it is started again by itself, and the message says when it is not, such as
+  while a start or an upgrade is at work, for ten minutes at most without an alarm. Two: cancel all but the oldest in
+  Flink at once, then `./lake audit`.
 - `job_running`: the job keeps restarting; the message gives Flink's cause. Is the TaskManager up (`./lake status`)?
 - `checkpoint_age`: no checkpoint is completed, so nothing is committed. Is the S3 store up and has it room?
 - `commits_advance`: *the job runs and commits nothing*, though records wait in Kafka. The message gives Flink's newest

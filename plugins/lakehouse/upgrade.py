@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clicklake.errors import NotReadyError
 from clicklake.settings import ROOT
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def look(context: Context) -> dict[str, Any]:
             f"Jobs {' and '.join(job.id for job in running)} both run: cancel all but the oldest"
         )
     version = hook.version(running[0].id)
-    if version and version == asked(context["params"]):
+    if version == asked(context["params"]):
         raise AirflowSkipException(f"Version {version} runs already, as job {running[0].id}")
     found = _audit()
     return {"job_id": running[0].id, "version": version, "missing": found.missing, "doubled": found.doubled}
@@ -47,16 +48,34 @@ def asked(params: Mapping[str, Any]) -> str:
     return versions.name(versions.pack(folder))
 
 
-def verify(before: Mapping[str, Any], job_id: str) -> None:
-    """Let the new version stay if no offset is missing or doubled that was not before."""
+def verify(before: Mapping[str, Any], committed: Mapping[str, Any]) -> None:
+    """Let the new version stay if no offset is missing or doubled that was not before; `committed` as it was told.
+
+    Flink is not asked: a job that has ended since did so after it was found good, and is for the watch to start again.
+    NotReadyError while the tables cannot tell what the new version has left out.
+    """
     from airflow.sdk.exceptions import AirflowFailException
 
     from lakehouse import control
-    from lakehouse.hooks.flink import FlinkHook
 
-    if fault := judge(before, _audit()):
+    found = _audit()
+    if fault := judge(before, found):
         raise AirflowFailException(fault)
-    control.remember(FlinkHook().version(job_id))
+    if not reaches(found, committed["restored"]):
+        raise NotReadyError(
+            f"Records wait, and both tables are committed up to checkpoint {found.checkpoint_id} alone; the new "
+            f"version began at {committed['restored']}, so that what it leaves out would not show yet"
+        )
+    control.remember(str(committed["version"]))
+
+
+def reaches(found: Audit, restored: int | None) -> bool:
+    """Whether an audit tells of what came after the checkpoint that a job went on from.
+
+    Offsets that a table may yet commit count as lag, until both tables have: an audit of a job that leaves some out is
+    exact until then.
+    """
+    return not found.lag or (found.checkpoint_id or 0) > (restored or 0)
 
 
 def judge(before: Mapping[str, Any], now: Audit) -> str:
@@ -82,9 +101,12 @@ def claim_start(context: Context) -> None:
     from lakehouse.hooks.flink import FlinkHook
 
     control.claim(context)
-    if str(context["run_id"]).startswith(control.BY_WATCH) and control.wanted() != control.RUNNING:
+    by_watch = str(context["run_id"]).startswith(control.BY_WATCH)
+    if by_watch and control.wanted() != control.RUNNING:
         raise AirflowSkipException("The watch asked for this start, and stream_stop has stopped the stream since")
     if running := FlinkHook().live():
+        if by_watch:
+            raise AirflowSkipException(f"The stream has been started since the watch asked: it runs as {running[0].id}")
         raise AirflowFailException(
             f"the stream already runs as job {running[0].id}; a second one would write every event twice"
         )

@@ -66,6 +66,8 @@ class Limits:
     start: float = 120
     """A job may need so long for its first commit."""
     restarting: float = 60
+    jobless: float = 600
+    """The stream may be without a job for so long while a run starts, stops or upgrades it."""
     lag: float = 600
     """A record that waits longer is no matter of catching up,"""
     catch_up: float = 900
@@ -167,6 +169,8 @@ class Observation:
     """None: nothing was committed of late, or not asked."""
     slo_missed_seconds: float = 0
     """For how long every look has missed the SLO."""
+    jobless_seconds: float = 0
+    """For how long every look has found no job, and somebody at work."""
 
     @property
     def job(self) -> Job | None:
@@ -193,6 +197,11 @@ def restarts(seen: Observation, limits: Limits) -> bool:
     return dead and control.restarts < limits.restarts_per_hour
 
 
+def waits(seen: Observation) -> bool:
+    """Whether a stream that is meant to run has no job, and that is left to who is at work on it."""
+    return seen.jobs == () and seen.control.wanted == RUNNING and bool(seen.control.at_work)
+
+
 def errors(findings: tuple[Finding, ...]) -> list[Finding]:
     """Those that fail the run."""
     return [finding for finding in findings if finding.severity is Severity.ERROR]
@@ -202,7 +211,7 @@ def _one_job(seen: Observation, limits: Limits) -> Iterator[Finding]:
     if isinstance(seen.jobs, Unknown):
         yield _error(Check.ONE_JOB, f"it cannot be told, and nothing is restarted meanwhile: {seen.jobs.why}")
     elif not seen.jobs:
-        yield _no_job(seen.control, limits)
+        yield _no_job(seen.control, seen.jobless_seconds, limits)
     elif len(seen.jobs) > 1:
         ids = ", ".join(job.id for job in seen.jobs)
         yield _error(
@@ -214,9 +223,16 @@ def _one_job(seen: Observation, limits: Limits) -> Iterator[Finding]:
         yield _warn(Check.ONE_JOB, f"job {seen.jobs[0].id} runs, although stream_stop was asked to stop the stream")
 
 
-def _no_job(control: Control, limits: Limits) -> Finding:
+def _no_job(control: Control, jobless_seconds: float, limits: Limits) -> Finding:
     if control.at_work:
-        return _warn(Check.ONE_JOB, f"no job of the stream lives while {' and '.join(control.at_work)} is at work")
+        names = " and ".join(control.at_work)
+        if jobless_seconds > limits.jobless:
+            return _error(
+                Check.ONE_JOB,
+                f"no job of the stream has lived for {jobless_seconds:.0f} s, and none is started while {names} is at "
+                f"work: is it paused, or what does it wait for? Mark its run as failed to have the stream started",
+            )
+        return _warn(Check.ONE_JOB, f"no job of the stream lives while {names} is at work")
     if control.waiting:
         waiting = " and ".join(control.waiting)
         return _error(

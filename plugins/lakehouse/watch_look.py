@@ -33,6 +33,7 @@ from lakehouse.watch import (
     errors,
     restarts,
     verdict,
+    waits,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +48,12 @@ QUERY_SECONDS = 15
 FLINK_SECONDS = 20
 """A JobManager that was killed is back within this time, so that its loss is found at the same look."""
 POLL_SECONDS = 1.0
+INITIALIZING = "INITIALIZING"
 RUN_ID = f"{control.BY_WATCH}%Y-%m-%dT%H:%M"
 """A start that the watch asks for bears the minute, so that those of the last hour can be counted by their ids."""
+
+RESTART, WAIT = "restart", "wait"
+"""What is done about a stream without a job."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -74,7 +79,8 @@ def look(context: Context) -> Look:
     seen = Watcher(settings, limits, FlinkHook(), context["ti"]).observe()
     findings, restart = verdict(seen, limits), restarts(seen, limits)
     _tell(seen, findings)
-    _note(settings, insert(settings, seen, findings, str(context["run_id"]), "restart" if restart else None))
+    action = RESTART if restart else WAIT if waits(seen) else None
+    _note(settings, insert(settings, seen, findings, str(context["run_id"]), action))
     return Look([one.sentence for one in errors(findings)], f"{seen.at:{RUN_ID}}" if restart else "")
 
 
@@ -97,7 +103,8 @@ class Watcher:
         if jobs == ():
             asked = self._who_may_start_it(asked, now)
         if jobs == () or (isinstance(jobs, Unknown) and asked.wanted != control.RUNNING):
-            return Observation(now, asked, jobs)
+            seen = Observation(now, asked, jobs)
+            return dataclasses.replace(seen, jobless_seconds=self._jobless(now)) if waits(seen) else seen
         lines = known(lambda: lineages(self.settings, *WITH_OFFSETS))
         if isinstance(lines, Unknown):
             return Observation(now, asked, jobs, lines, lines)
@@ -119,7 +126,10 @@ class Watcher:
             time.sleep(POLL_SECONDS)
 
     def _job(self, job: FlinkJob, now: datetime) -> Job:
-        status, completed_ms = self.flink.status(job), self.flink.checkpoints(job.id).completed_ms
+        status = self.flink.status(job)
+        # Of a job that it has not read yet Flink tells nothing more.
+        readable = job.state != INITIALIZING
+        completed_ms = self.flink.checkpoints(job.id).completed_ms if readable else None
         return Job(
             job.id,
             job.state,
@@ -128,7 +138,7 @@ class Watcher:
             checkpoint_age_seconds=None if completed_ms is None else _since(completed_ms, now),
             tasks=status.tasks,
             running=status.running,
-            failure=next(iter(self.flink.failures(job.id)), ""),
+            failure=next(iter(self.flink.failures(job.id)), "") if readable else "",
         )
 
     def _who_may_start_it(self, asked: Control, now: datetime) -> Control:
@@ -145,6 +155,10 @@ class Watcher:
         if not isinstance(fresh, Freshness) or fresh.event_p95_seconds <= self.limits.slo:
             return 0.0
         found = known(lambda: slo_missed_seconds(self.settings, self.limits, now))
+        return 0.0 if isinstance(found, Unknown) else found
+
+    def _jobless(self, now: datetime) -> float:
+        found = known(lambda: jobless_seconds(self.settings, self.limits, now))
         return 0.0 if isinstance(found, Unknown) else found
 
 
@@ -180,6 +194,20 @@ def commits_of(settings: Settings, limits: Limits, lines: Lines, now: datetime) 
 
 def _offset(committed: int | None) -> int:
     return -1 if committed is None else committed
+
+
+def jobless_seconds(settings: Settings, limits: Limits, now: datetime) -> float:
+    """For how long every look has left a stream without a job to others, as far back as twice what is too long."""
+    found = rows(
+        settings,
+        f"""
+        SELECT checked_at, action FROM {identifier(settings, STREAM_WATCH.name)}
+        WHERE checked_at > {literal(now - timedelta(seconds=2 * limits.jobless))}
+        ORDER BY checked_at DESC
+        """,
+    )
+    left = takewhile(lambda row: row[1] == WAIT, found)
+    return max((_age(checked_at, now) for checked_at, _ in left), default=0.0)
 
 
 def slo_missed_seconds(settings: Settings, limits: Limits, now: datetime) -> float:

@@ -92,6 +92,8 @@ def test_it_goes_on_from_the_savepoint_it_was_stopped_with(stack: Stack, api: Ai
         assert api.run("stream_stop", seconds=RUN_SECONDS).state == "success"
         assert stack.jobs() == []
         assert wanted(api) == "stopped"
+        refused = upgrade(api, "flink")
+        assert (refused.state, refused.tasks["look"], refused.tasks["stop"]) == ("failed", "failed", "upstream_failed")
         assert api.run("stream_stop", seconds=RUN_SECONDS).state == "success", "nothing runs: nothing to do"
         assert api.run("stream_start", seconds=RUN_SECONDS).state == "success"
         restored = stack.checkpoints()["latest"]["restored"]

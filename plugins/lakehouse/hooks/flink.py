@@ -146,9 +146,12 @@ class FlinkHook(BaseHook):
         return _failures(await self._acall("GET", f"/jobs/{job_id}/exceptions"))
 
     def version(self, job_id: str) -> str:
-        """Name of the version that the job was submitted as; "" when it bears none."""
+        """Name of the version that the job was submitted as; NotReadyError while it waits for a TaskManager."""
         config = self._call("GET", f"/jobs/{job_id}/config").get("execution-config") or {}
-        return str((config.get("user-config") or {}).get(PARAMETER, ""))
+        if version := (config.get("user-config") or {}).get(PARAMETER):
+            return str(version)
+        # Every job has one, but Flink shows an empty configuration for as long as it has no tasks to run.
+        raise NotReadyError(f"Flink does not tell the version of job {job_id} now: it waits for a TaskManager")
 
     def savepoint(self, job_id: str, folder: str, operation_id: str) -> None:
         """Ask for a savepoint under the folder while the job goes on; the same operation id asks once."""

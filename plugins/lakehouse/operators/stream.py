@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import Settings
@@ -29,8 +29,9 @@ CHECKPOINTS_AWAITED = 6
 """A job that commits seldom is given as many checkpoints' time as the watch gives it."""
 CANCEL_SECONDS = 120
 POLL_SECONDS = 1.0
-SUBMITTED, REASON = "submitted", "reason"
-"""Keys of what a submission tells the tasks after it, failed or not."""
+SUBMITTED, REASON, COMMITTED_AS = "submitted", "reason", "committed"
+"""Keys of what a submission tells the tasks after it: failed or not its job's id, failed why, and else as what it has
+committed: {"version": its name, "restored": number of the checkpoint it went on from or null}."""
 
 
 class ClientError(LakeError):
@@ -114,8 +115,10 @@ class SubmitStreamOperator(BaseOperator):
         if event["state"] != COMMITTED:
             self._give_up(context, f"job {job_id} has not committed ({event['state']}): {event['reason']}")
         self.log.info("Job %s has committed: %s", job_id, event["reason"])
+        version, restored = self.hook.version(job_id), self.hook.checkpoints(job_id).restored
+        context["ti"].xcom_push(COMMITTED_AS, {"version": version, "restored": restored})
         if self.remember:
-            control.remember(self.hook.version(job_id))
+            control.remember(version)
         return job_id
 
     def on_kill(self) -> None:
@@ -264,7 +267,8 @@ class RollBackStreamOperator(SubmitStreamOperator):
         """Cancel what was submitted, submit what ran before, and wait."""
         before = self._told(context, self.before)
         if not before:
-            raise AirflowSkipException("The upgrade did not begin: there is nothing to roll back")
+            # A run is what its last task is: skipped, this one would call the upgrade a success.
+            raise AirflowFailException(f"The upgrade did not begin, and nothing was touched: see {self.before}")
         running = self.hook.live()
         if [job.id for job in running] == [before["job_id"]]:
             raise AirflowFailException(f"The upgrade failed, and the old version still runs as job {before['job_id']}")

@@ -81,12 +81,15 @@ def test_a_failure_is_told_by_its_root() -> None:
     assert hook(Wire({f"/jobs/{ID}/exceptions": history})).failures(ID) == ["java.lang.B: inner", "java.lang.C"]
 
 
-@pytest.mark.parametrize(
-    ("config", "version"),
-    [({"user-config": {PARAMETER: "f00"}}, "f00"), ({"user-config": {}}, ""), ({}, "")],
-)
-def test_the_version_of_a_job(config: dict[str, Any], version: str) -> None:
-    assert hook(Wire({f"/jobs/{ID}/config": {"execution-config": config}})).version(ID) == version
+def test_the_version_of_a_job() -> None:
+    config = {"execution-config": {"user-config": {PARAMETER: "f00"}}}
+    assert hook(Wire({f"/jobs/{ID}/config": config})).version(ID) == "f00"
+
+
+@pytest.mark.parametrize("config", [{"user-config": {}}, {}])
+def test_a_job_that_waits_for_a_taskmanager_does_not_tell_its_version(config: dict[str, Any]) -> None:
+    with pytest.raises(NotReadyError, match=f"does not tell the version of job {ID} now"):
+        hook(Wire({f"/jobs/{ID}/config": {"execution-config": config}})).version(ID)
 
 
 def test_stop_asks_once_for_each_trigger_id() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from lakehouse.upgrade import asked, judge
+from airflow.sdk.exceptions import AirflowFailException
+from lakehouse import upgrade
+from lakehouse.upgrade import asked, judge, reaches
 
 from clicklake import versions
 from clicklake.audit import Audit, PartitionAudit
+from clicklake.errors import NotReadyError
 from clicklake.settings import ROOT
 
 
@@ -78,6 +81,44 @@ def test_a_replay_that_was_finished_meanwhile_hides_no_fault() -> None:
     before = audit(0, repeated=120, unfinished=120)
     found = judge({"missing": before.missing, "doubled": before.doubled}, audit(0, repeated=50))
     assert "wrote 50 rows twice" in found
+
+
+def of(checkpoint_id: int | None, waiting: int = 5) -> Audit:
+    """An exact audit that reaches up to a checkpoint, with so many records that wait."""
+    partition = PartitionAudit(0, first=0, next=10, end=10 + waiting, rows=10, missing=0, repeated=0)
+    return Audit("clickstream", (partition,), checkpoint_id, None, 0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "restored", "told"),
+    [
+        (of(8), 7, True),
+        (of(7), 7, False),
+        (of(None), 7, False),
+        (of(1), None, True),
+        (of(7, waiting=0), 7, True),
+    ],
+)
+def test_an_audit_tells_of_a_version_once_both_tables_have_committed_of_it(
+    found: Audit, restored: int | None, told: bool
+) -> None:
+    assert reaches(found, restored) is told
+
+
+def test_a_version_stays_once_it_is_seen_to_leave_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr("lakehouse.control.remember", kept.append)
+    before, committed = {"missing": 0, "doubled": 0}, {"version": "new", "restored": 7}
+    monkeypatch.setattr(upgrade, "_audit", lambda: of(7))
+    with pytest.raises(NotReadyError, match="up to checkpoint 7 alone; the new version began at 7"):
+        upgrade.verify(before, committed)
+    assert kept == []
+    monkeypatch.setattr(upgrade, "_audit", lambda: of(8))
+    upgrade.verify(before, committed)
+    assert kept == ["new"]
+    monkeypatch.setattr(upgrade, "_audit", lambda: audit(3, 0))
+    with pytest.raises(AirflowFailException, match="left out 3 offsets"):
+        upgrade.verify(before, committed)
 
 
 def test_which_version_is_asked_for(tmp_path: Path) -> None:

@@ -333,8 +333,8 @@ def test_a_stop_that_failed_leaves_the_old_version_running() -> None:
     assert len(cluster.live()) == 1
 
 
-def test_an_upgrade_that_did_not_begin_is_not_rolled_back() -> None:
-    with pytest.raises(AirflowSkipException):
+def test_an_upgrade_that_did_not_begin_is_not_rolled_back_and_no_success() -> None:
+    with pytest.raises(AirflowFailException, match="did not begin, and nothing was touched: see look"):
         prepared(roll_back(), Cluster()).execute(context())
 
 
@@ -382,6 +382,19 @@ def test_a_stop_is_not_undone_by_a_restart_that_was_asked_for_before(
     with pytest.raises(AirflowSkipException, match="stream_stop has stopped the stream since"):
         claim_start(by_watch)
     claim_start(by_hand)
+
+
+def test_a_start_that_came_second_is_an_error_unless_the_watch_asked_for_it(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables[control.WANTED] = control.RUNNING
+    monkeypatch.setattr("lakehouse.hooks.flink.FlinkHook", lambda: Cluster(Job(OLD, NAME, "RUNNING", 1)))
+    by_watch: Any = {**context(), "run_id": "watch__2026-11-28T03:00"}
+    by_hand: Any = {**context(), "run_id": "manual__1"}
+    with pytest.raises(AirflowSkipException, match=f"it runs as {OLD}"):
+        claim_start(by_watch)
+    with pytest.raises(AirflowFailException, match=f"already runs as job {OLD}"):
+        claim_start(by_hand)
 
 
 def test_one_run_at_a_time() -> None:

@@ -58,8 +58,9 @@ def seen(
     freshness: Freshness | Unknown | None = None,
     of: Control = RUNS,
     slo_missed: float = 0,
+    jobless: float = 0,
 ) -> Observation:
-    return Observation(NOW, of, jobs, commits, freshness, slo_missed)
+    return Observation(NOW, of, jobs, commits, freshness, slo_missed, jobless)
 
 
 def job(**changes: Any) -> Observation:
@@ -82,6 +83,10 @@ CASES: dict[str, tuple[Observation, list[tuple[Check, Severity]]]] = {
     "runs though no start is known": (seen(of=Control("")), []),
     "dead": (NONE, [(Check.ONE_JOB, ERROR)]),
     "dead, and being started": (seen((), None, of=Control("running", ("stream_start",))), [(Check.ONE_JOB, WARN)]),
+    "dead, and the start does not end": (
+        seen((), None, of=Control("running", ("stream_start",)), jobless=601),
+        [(Check.ONE_JOB, ERROR)],
+    ),
     "dead, and the start does not begin": (
         seen((), None, of=Control("running", waiting=("stream_start",))),
         [(Check.ONE_JOB, ERROR)],
@@ -223,6 +228,7 @@ def answering(*jobs: dict[str, Any]) -> Callable[[httpx.Request], httpx.Response
     started = int(NOW.timestamp() * 1000) - 5_000_000
     answers = {
         f"/jobs/{JOB.id}": {
+            "now": started + 5_000_000,
             "timestamps": {"RUNNING": started + 1000, "RESTARTING": 0},
             "vertices": [{"parallelism": 2, "tasks": {"RUNNING": 1, "SCHEDULED": 1}}],
         },
@@ -255,7 +261,17 @@ def test_a_job_as_flink_tells_it(wanted: str) -> None:
     assert found == dataclasses.replace(JOB, state_seconds=4999, tasks=2, running=1, failure="b")
 
 
-def test_a_dead_stream_is_seen_with_who_is_at_work_on_it(wanted: str) -> None:
+def test_of_a_job_that_flink_has_not_read_yet_no_more_is_asked(wanted: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asks_more = request.url.path.endswith(("/checkpoints", "/exceptions"))
+        return httpx.Response(500) if asks_more else answering({**LIVE, "state": "INITIALIZING"})(request)
+
+    (found,) = watcher(answer)._jobs(NOW, 0)
+    assert (found.state, found.checkpoint_age_seconds, found.failure) == ("INITIALIZING", None, "")
+
+
+def test_a_dead_stream_is_seen_with_who_is_at_work_on_it(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_look, "rows", lambda *_: [(datetime.now(UTC) - timedelta(minutes=9), watch_look.WAIT)])
     now = datetime.now(UTC)
     minutes = [f"{now - timedelta(minutes=ago):{watch_look.RUN_ID}}" for ago in (1, 30, 62)]
     runs = [("stream_start", run_id, "failed") for run_id in minutes]
@@ -266,6 +282,7 @@ def test_a_dead_stream_is_seen_with_who_is_at_work_on_it(wanted: str) -> None:
     assert found.commits is None
     at_work = watcher(answering(), ("stream_upgrade", "manual__1", "running")).observe()
     assert at_work.control == Control("running", ("stream_upgrade",))
+    assert at_work.jobless_seconds > 500
 
 
 def test_a_jobmanager_that_comes_back_is_awaited(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,3 +380,14 @@ def test_for_how_long_the_slo_is_missed(
     looks = [(NOW - timedelta(minutes=ago), p95) for ago, p95 in enumerate(earlier, start=1)]
     monkeypatch.setattr(watch_look, "rows", lambda *_: looks)
     assert watch_look.slo_missed_seconds(Settings(), LIMITS, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("earlier", "seconds"), [([], 0), (["wait", "wait", None, "wait"], 120), (["restart", "wait"], 0)]
+)
+def test_for_how_long_others_are_at_work(
+    monkeypatch: pytest.MonkeyPatch, earlier: list[str | None], seconds: float
+) -> None:
+    looks = [(NOW - timedelta(minutes=ago), action) for ago, action in enumerate(earlier, start=1)]
+    monkeypatch.setattr(watch_look, "rows", lambda *_: looks)
+    assert watch_look.jobless_seconds(Settings(), LIMITS, NOW) == seconds
