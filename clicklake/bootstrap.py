@@ -30,11 +30,18 @@ def main() -> NoReturn:
     try:
         lake = _ready_environment(Settings.from_env().cache)
     except LakeError as error:
-        sys.exit(f"lake: {error}")
+        _end(str(error))
     except KeyboardInterrupt:
-        sys.exit("lake: interrupted; the next call goes on from here")
+        _end("interrupted; the next call goes on from here")
     variables = os.environ | past_proxies(os.environ) | {"PYTHONPATH": str(ROOT)}
     os.execve(lake.python, [str(lake.python), "-P", "-m", "clicklake.cli", *sys.argv[1:]], variables)
+
+
+def _end(why: str) -> NoReturn:
+    _say(why)
+    # An audit that was not made must not look like one that has found something.
+    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
+    sys.exit(2 if command == "audit" else 1)
 
 
 def past_proxies(environ: Mapping[str, str]) -> dict[str, str]:

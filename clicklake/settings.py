@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,13 +175,18 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:
         """Settings from the environment over the file `.env` over the defaults; SettingError names a wrong one."""
-        merged = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
+        environ = os.environ if environ is None else environ
+        merged = {**_read_env_file(env_file), **environ}
         given = {name: text for name, text in merged.items() if name.startswith(PREFIX)}
         fields = {PREFIX + f.name.upper(): f for f in dataclasses.fields(cls)}
         for name in given:
             if name not in fields:
                 raise SettingError(_unknown(name, fields))
-        return cls(**{fields[name].name: _parse(name, text, fields[name]) for name, text in given.items()})
+        # A path in the file means the same wherever the command is called.
+        folders = {name: Path() if name in environ else env_file.parent for name in given}
+        return cls(
+            **{fields[name].name: _parse(name, text, fields[name], folders[name]) for name, text in given.items()}
+        )
 
     @classmethod
     def of_process(cls) -> Settings:
@@ -263,15 +270,28 @@ def write_env_file(name: str, text: str, path: Path = ROOT / ".env") -> None:
     """Let the file `.env` say NAME=text, once and as its last line; what else it says stays as it is."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     kept = [line for line in lines if line.strip().removeprefix("export ").partition("=")[0].strip() != name]
-    path.write_text("".join(f"{line}\n" for line in [*kept, f"{name}={text}"]), encoding="utf-8")
+    target = path.resolve()
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished.write_text("".join(f"{line}\n" for line in [*kept, f"{name}={text}"]), encoding="utf-8")
+    if target.exists():
+        shutil.copymode(target, unfinished)
+    # Whole or not at all: the disk may be full.
+    unfinished.replace(target)
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     pairs = (line.removeprefix("export ").split("=", 1) for line in lines if line and not line.startswith("#"))
-    return {pair[0].strip(): pair[1].strip().strip("'\"") for pair in pairs if len(pair) == 2}
+    return {pair[0].strip(): _value(pair[1].strip()) for pair in pairs if len(pair) == 2}
+
+
+def _value(text: str) -> str:
+    """A value as Compose reads it from the same file: in quotes, or up to a comment."""
+    if text[:1] in ("'", '"'):
+        return text[1:].partition(text[0])[0]
+    return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -280,10 +300,10 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"{name} is not a setting; {hint}"
 
 
-def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
+def _parse(name: str, text: str, field: dataclasses.Field[Any], folder: Path) -> Any:
     kind = str(field.type)
     if kind.startswith("Path"):
-        return Path(text).expanduser().absolute() if text else field.default
+        return (folder / Path(text).expanduser()).absolute() if text else field.default
     if kind == "int":
         return _bounded(name, _whole(name, text), field)
     if kind == "float":

@@ -36,6 +36,9 @@ def _run() -> int:
         else:
             print(f"lake: {error}", file=sys.stderr)
         return options.error_exit_code
+    except Exception:  # noqa: BLE001 - a fault of ours; what a command's exit code tells still holds
+        traceback.print_exc()
+        return options.error_exit_code
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from clicklake.errors import LakeError
 from clicklake.settings import Settings
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -121,7 +122,11 @@ def audit(json: Json = False) -> None:
     options.error_exit_code = 2
     from clicklake.cli.query import show_audit
 
-    raise typer.Exit(show_audit(settings(), as_json=json))
+    try:
+        code = show_audit(settings(), as_json=json)
+    except KeyboardInterrupt:
+        raise LakeError("The audit was interrupted: nothing is known") from None
+    raise typer.Exit(code)
 
 
 @dashboards.command("export")
@@ -151,7 +156,7 @@ def airflow(context: typer.Context) -> None:
     """Run a command of Airflow's own, such as `airflow dags list`."""
     from clicklake.stack.run import main
 
-    main(["airflow", *context.args])
+    main(["airflow", *context.args], waits=False)
 
 
 @app.command()
@@ -159,7 +164,7 @@ def kafka() -> None:
     """Look at topics, groups and records in Kafka's console, in this terminal."""
     from clicklake.stack.run import main
 
-    main(["kafka_cli"])
+    main(["kafka_cli"], waits=False)
 
 
 @app.command()

@@ -45,12 +45,14 @@ def test(arguments: Sequence[str], settings: Settings) -> int:
 
 def _run(command: Sequence[str]) -> int:
     with subprocess.Popen(command, cwd=ROOT, env=_environment()) as process:
-        # Who ends this command means the tests; Ctrl-C reaches them by itself.
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        # Who ends this command means the tests. Ctrl-C reaches them by itself, and they take their stack down then.
+        own = {signal.SIGTERM: lambda *_: process.terminate(), signal.SIGINT: lambda *_: None}
+        before = {number: signal.signal(number, handler) for number, handler in own.items()}
         try:
             return process.wait()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _python(arguments: Sequence[str], settings: Settings) -> list[str]:

@@ -14,7 +14,7 @@ from clicklake.cli import show
 from clicklake.errors import LakeError, SettingError
 from clicklake.settings import ROOT, Settings, write_env_file
 from clicklake.stack import doctor as checks
-from clicklake.stack import home, install, lifecycle, secrets
+from clicklake.stack import home, install, lifecycle, processes, secrets
 from clicklake.stack.doctor import Check
 from clicklake.stack.locks import exclusive
 from clicklake.stack.registry import Registry, default
@@ -31,7 +31,10 @@ def up(names: Iterable[str], settings: Settings, registry: Registry | None = Non
     out, begun = show.console(), time.monotonic()
     supervisor = Supervisor(settings, known.all)
     supervisor.check_settings()
+    home.check_ours(settings)
     with _alone(settings, out):
+        # Another may have started it meanwhile.
+        supervisor.check_settings()
         found = lifecycle.healths(chosen, supervisor)
         if not all(one.state.good for one in found):
             _bring_up(chosen, supervisor, out)
@@ -71,7 +74,7 @@ def down(settings: Settings, *, wipe: bool, registry: Registry | None = None) ->
     """Stop everything of this home; with `wipe` remove what it keeps."""
     known = registry or default()
     out = show.console()
-    if not settings.home.is_dir():
+    if not settings.home.is_dir() and not processes.of_home(settings.home):
         out.print(f"nothing runs: there is no {settings.home}", markup=False)
         return
     with _alone(settings, out):

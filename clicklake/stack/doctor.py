@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from clicklake.errors import LakeError, PortInUseError
+from clicklake.errors import LakeError, PortInUseError, SettingError
 from clicklake.settings import PREFIX, Settings
 from clicklake.stack import artifacts, install, processes
 from clicklake.stack.environments import PYTHON_RANGES
@@ -119,9 +119,14 @@ def check_memory(services: Iterable[Service], settings: Settings) -> Check:
     """Whether the machine has the memory that these services take, what they take already counted in."""
     chosen = list(services)
     needed = memory_bytes(chosen, settings)
-    running = Supervisor(settings, chosen).processes()
-    pids = [running[service.name].pid for service in chosen if service.name in running]
-    own = sum(used.memory_bytes for used in map(processes.usage, filter(None, pids)) if used)
+    supervisor = Supervisor(settings, chosen)
+    if supervisor.running():
+        running = supervisor.processes()
+        pids = [running[service.name].pid for service in chosen if service.name in running]
+        own = sum(used.memory_bytes for used in map(processes.usage, filter(None, pids)) if used)
+    else:
+        # What has outlived its supervisor is ended before anything starts.
+        own = sum(map(processes.resident_bytes, processes.of_home(settings.home)))
     available = psutil.virtual_memory().available + own
     return Check(
         "memory",
@@ -146,6 +151,9 @@ def _port(name: str, settings: Settings, own: set[int]) -> Check:
             return Check(f"port {port}", True, f"{name}: held by this stack")
         problem, _, cure = str(error).partition("; ")
         return Check(f"port {port}", False, problem, cure)
+    except SettingError as error:
+        cure = f"correct it, or take another port by {PREFIX}{name.upper()}_PORT"
+        return Check(f"port {port}", False, f"{name}: {error}", cure)
     return Check(f"port {port}", True, f"{name}: free")
 
 

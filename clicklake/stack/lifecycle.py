@@ -70,7 +70,10 @@ def health(service: Service, process: Process | None, settings: Settings) -> Hea
     if service.once and process.state == "EXITED" and process.exit_status == 0:
         return _probed(service, process, settings, State.READY if service.goes_on else State.DONE)
     if process.state in ("BACKOFF", "EXITED"):
-        return Health(service, State.RESTARTING, f"it ended with {process.exit_status}", process)
+        # supervisord does not keep what one ended with that lived shorter than it takes to count as started.
+        early = process.state == "BACKOFF"
+        reason = "it ended soon after its start; its log says why" if early else f"it ended with {process.exit_status}"
+        return Health(service, State.RESTARTING, reason, process)
     if service.once:
         return Health(service, State.STARTING, "", process)
     return _probed(service, process, settings, State.READY)
@@ -95,6 +98,7 @@ def start(services: Collection[Service], supervisor: Supervisor, report: Callabl
     """Launch the supervisor if need be and start what does not run; a `once` service that is done is left alone."""
     settings = supervisor.settings
     supervisor.launch(report)
+    supervisor.settle(services)
     states = supervisor.processes()
     if unknown := [service.name for service in services if service.name not in states]:
         raise NotReadyError(

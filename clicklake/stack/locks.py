@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,16 +24,28 @@ def exclusive(
     It waits without end, or HeldError after `patience_seconds`. Gives the file descriptor: a child process that
     inherits it holds the lock on if this process is killed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        if not _taken(file):
-            if waiting:
-                waiting()
-            if patience_seconds is None:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            else:
-                _take_within(patience_seconds, file)
-        yield file.fileno()
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            if not _taken(file):
+                if waiting:
+                    waiting()
+                    waiting = None
+                if patience_seconds is None:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                else:
+                    _take_within(patience_seconds, file)
+            # Whoever held it may have removed the file: others would take a new one of that name.
+            if _there(path, file):
+                yield file.fileno()
+                return
+
+
+def _there(path: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _taken(file: TextIO) -> bool:

@@ -6,20 +6,23 @@ that outlived their supervisor are found, and how those of another stack are lef
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from clicklake.errors import NotReadyError, PortInUseError
+from clicklake.errors import NotReadyError, PortInUseError, SettingError
 from clicklake.settings import PREFIX, Settings
 
 MARKER = "CLICKLAKE_STATE"
 TERMINATE_SECONDS = 30
 KILL_SECONDS = 10
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ def usage(pid: int) -> Usage | None:
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
-        return Usage(sum(_resident(member) for member in family), process.create_time())
+        return Usage(sum(resident_bytes(member) for member in family), process.create_time())
     except psutil.Error:
         return None
 
 
-def _resident(process: psutil.Process) -> int:
+def resident_bytes(process: psutil.Process) -> int:
+    """Resident memory of the process alone; 0 if it is gone."""
     try:
         # Pages that processes share, as forked ones do, count once in all.
         return int(getattr(process.memory_full_info(), "pss", 0)) or process.memory_info().rss
@@ -69,8 +73,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def _belongs(process: psutil.Process, home: Path) -> bool:
     try:
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        return alive and process.environ().get(MARKER) == str(home)
+        return alive(process) and process.environ().get(MARKER) == str(home)
     except (psutil.Error, OSError):
         return False
 
@@ -79,11 +82,34 @@ def end(processes: Iterable[psutil.Process], terminate_seconds: float = TERMINAT
     """Ask the processes to end, then kill what is left; NotReadyError if one survives even that."""
     asked = list(processes)
     _signal(asked, "terminate")
-    _, alive = psutil.wait_procs(asked, timeout=terminate_seconds)
-    _signal(alive, "kill")
-    _, alive = psutil.wait_procs(alive, timeout=KILL_SECONDS)
-    if alive:
-        raise NotReadyError(f"Process {_describe(alive[0])} cannot be ended; end it by hand, then try again")
+    left = _left(asked, terminate_seconds)
+    _signal(left, "kill")
+    if left := _left(left, KILL_SECONDS):
+        raise NotReadyError(f"Process {_describe(left[0])} cannot be ended; end it by hand, then try again")
+
+
+def _left(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that have not ended after so long. One that nobody reaps has: the first process of a container may not."""
+    deadline = time.monotonic() + seconds
+    while (left := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return left
+
+
+def lives(pid: int) -> bool:
+    """Whether a process of this pid still does anything."""
+    try:
+        return alive(psutil.Process(pid))
+    except psutil.Error:
+        return False
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether the process still does anything."""
+    try:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _signal(processes: Iterable[psutil.Process], how: str) -> None:
@@ -99,7 +125,10 @@ def _signal(processes: Iterable[psutil.Process], how: str) -> None:
 
 
 def check_ports_free(names: Iterable[str], settings: Settings) -> None:
-    """PortInUseError, naming the process that has it, for the first port setting whose port cannot be listened on."""
+    """PortInUseError, naming the process that has it, for the first port setting whose port another listens on.
+
+    SettingError where nobody could listen there.
+    """
     for name in names:
         port = settings.port(name)
         if not is_free(settings.bind_host, port):
@@ -110,15 +139,19 @@ def check_ports_free(names: Iterable[str], settings: Settings) -> None:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether nobody listens there now; SettingError if a server could not, whoever else does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
             probe.listen(1)
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise SettingError(
+                f"{PREFIX}BIND_HOST is {host}, and nothing can listen there on port {port}: {error.strerror}"
+            ) from None
     return True
 
 

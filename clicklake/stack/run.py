@@ -33,15 +33,24 @@ _log = logging.getLogger("lake")
 
 
 def run(
-    name: str, settings: Settings, registry: Registry, arguments: Sequence[str] = (), *, at_once: bool = False
+    name: str,
+    settings: Settings,
+    registry: Registry,
+    arguments: Sequence[str] = (),
+    *,
+    at_once: bool = False,
+    waits: bool = True,
 ) -> NoReturn:
-    """Become the service; a client's command is given the arguments. LakeError if it cannot be started."""
+    """Become the service; a client's command is given the arguments. LakeError if it cannot be started.
+
+    Unless it `waits`, NotReadyError where something that it waits for is not ready.
+    """
     service = registry.find(name)
     service.check(settings)
     install.install([service], settings)
     for other in () if at_once else registry.waited_for(service, settings):
-        _await(f"for {other.name}", other.ready, settings)
-    _await("to start", service.may_start, settings)
+        _await(f"for {other.name}", other.ready, settings, waits=waits)
+    _await("to start", service.may_start, settings, waits=waits)
     check_ports_free(service.ports, settings)
     context = make_context(service, settings)
     service.configure(context)
@@ -53,9 +62,11 @@ def run(
     os.execve(command[0], command, environment(service, context))
 
 
-def _await(what: str, probe: Callable[[Settings], None], settings: Settings) -> None:
+def _await(what: str, probe: Callable[[Settings], None], settings: Settings, *, waits: bool) -> None:
     last = ""
     while reason := _why_not(probe, settings):
+        if not waits:
+            raise NotReadyError(f"{reason}; start it with `./lake up`")
         if reason != last:
             _log.info("waiting %s: %s", what, reason)
             last = reason
@@ -110,8 +121,8 @@ def environment(service: Service, context: Context, environ: Mapping[str, str] =
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept, **own, **fixed}
 
 
-def main(arguments: list[str], registry: Registry | None = None) -> NoReturn:
-    """Run the service that the arguments name; one line on stderr and exit 1 if it cannot be."""
+def main(arguments: list[str], registry: Registry | None = None, *, waits: bool = True) -> NoReturn:
+    """Run the service that the arguments name; one line on stderr and exit 1 if it cannot be, or may not wait."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -120,7 +131,7 @@ def main(arguments: list[str], registry: Registry | None = None) -> NoReturn:
     if not name:
         sys.exit(f"usage: python -m clicklake.stack.run [{AT_ONCE}] SERVICE [ARGUMENT…]")
     try:
-        run(name, Settings.from_env(), registry or default(), more, at_once=at_once)
+        run(name, Settings.from_env(), registry or default(), more, at_once=at_once, waits=waits)
     except (LakeError, OSError) as error:
         _log.error("%s", error)
         sys.exit(1)

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from clicklake.errors import NotReadyError, SettingError
@@ -32,6 +30,7 @@ from clicklake.stack.run import KEPT_VARIABLES
 from clicklake.stack.service import Service
 
 RUNNER = "clicklake.stack.run"
+SHORT_FOLDER = Path("/tmp")  # noqa: S108 - not by TMPDIR, which differs from shell to shell
 SOCKET_PATH_MAX_BYTES = 100
 STARTED_AFTER_SECONDS = 10
 NEVER_GIVE_UP = 1_000_000_000
@@ -112,7 +111,7 @@ class Supervisor:
         if len(os.fsencode(near)) <= SOCKET_PATH_MAX_BYTES:
             return near
         key = hashlib.sha256(os.fsencode(self.settings.home)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"clicklake-{os.getuid()}-{key}" / "supervisor.sock"
+        return SHORT_FOLDER / f"clicklake-{os.getuid()}-{key}" / "supervisor.sock"
 
     def running(self) -> bool:
         """Whether it answers."""
@@ -160,6 +159,18 @@ class Supervisor:
             return {}
         return {info["name"]: _process(info) for info in self._call("getAllProcessInfo")}
 
+    def settle(self, services: Iterable[Service]) -> None:
+        """Wait for the end of those that are being stopped, as a `down` that was broken off leaves them.
+
+        supervisord starts none that has not ended yet, and does not say so.
+        """
+        waits = {service.name: service.stop_wait_seconds for service in services}
+
+        def none_is_stopping() -> bool:
+            return not any(one.state == "STOPPING" for name, one in self.processes().items() if name in waits)
+
+        self._await(none_is_stopping, "these services do not stop", max(waits.values(), default=0) + LAUNCH_SECONDS)
+
     def start(self, name: str) -> None:
         """Start a service; one that waits for its next attempt is started at once."""
         state = self.processes()[name]
@@ -206,7 +217,7 @@ class Supervisor:
         if self.running():
             pid = int(self._call("getPID"))
             self._call("shutdown")
-            self._await(lambda: not _alive(pid), "supervisord does not end", LAUNCH_SECONDS)
+            self._await(lambda: not processes.lives(pid), "supervisord does not end", LAUNCH_SECONDS)
         processes.end(processes.of_home(self.settings.home))
         (self.settings.home / "run" / "settings.json").unlink(missing_ok=True)
         if self.socket.parent.is_dir() and self.socket.parent != self.settings.home / "run":
@@ -219,7 +230,7 @@ class Supervisor:
         self._private_folder(self.socket.parent)
         (run / "settings.json").write_text(json.dumps(self.settings.as_env(), indent=1), encoding="utf-8")
         text = _escaped(_CONFIG, logs=logs, run=run, socket=self.socket)
-        path = run / "supervisord.conf"
+        path = self.settings.home / home.STAMP
         path.write_text(text + "".join(self._program(service) for service in self.services), encoding="utf-8")
         return path
 
@@ -282,13 +293,6 @@ def _process(info: Mapping[str, Any]) -> Process:
 
 def _ended(process: Process | None) -> bool:
     return process is None or process.state in ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _escaped(template: str, **values: object) -> str:

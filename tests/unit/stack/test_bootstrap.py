@@ -107,6 +107,13 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "lake: LAKE_HOMME is not a setting; did you mean LAKE_HOME?\n")
 
 
+@pytest.mark.parametrize("python", [True, False])
+def test_an_audit_that_was_not_made_has_found_nothing(tmp_path: Path, *, python: bool) -> None:
+    if python:
+        (tmp_path / "python3").symlink_to(sys.executable)
+    assert _lake(tmp_path, "audit", LAKE_HOMME="x").returncode == 2
+
+
 def test_a_link_to_the_command_works_from_anywhere(tmp_path: Path) -> None:
     _python(tmp_path, "python3", 'case "$*" in *ensurepip*) exit 0 ;; esac; echo "$2"')
     (tmp_path / "link").symlink_to(os.path.relpath(ROOT / "lake", tmp_path))

@@ -59,3 +59,38 @@ def test_a_stack_that_runs_is_not_changed(env_file: Path, supervisor: Supervisor
     with pytest.raises(SettingError, match=r"runs with .*; run `./lake down` first"):
         choose({NAME: "zookeeper"}, env_file)
     assert env_file.read_text() == before
+
+
+def test_a_path_in_the_file_begins_beside_it(env_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    env_file.write_text("LAKE_CACHE=downloads\nLAKE_HOME=data\n")
+    monkeypatch.chdir("/")
+    found = Settings.from_env({"LAKE_HOME": "elsewhere"}, env_file)
+    assert (found.cache, found.home) == (tmp_path / "downloads", Path("/elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("LAKE_DATABASE=shop # mine", "shop"),
+        ("LAKE_DATABASE='shop # mine' # not mine", "shop # mine"),
+        ('LAKE_DATABASE="shop"', "shop"),
+        ("LAKE_DATABASE=sh#op", "sh#op"),
+        ("\ufeffLAKE_DATABASE=shop", "shop"),
+    ],
+)
+def test_values_are_read_as_compose_reads_them(env_file: Path, line: str, value: str) -> None:
+    env_file.write_text(line + "\n", encoding="utf-8")
+    assert Settings.from_env({}, env_file).database == value
+
+
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = env_file.read_text()
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.touch()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        choose({NAME: "zookeeper"}, env_file)
+    assert env_file.read_text() == before

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from clicklake.settings import Settings
-from clicklake.stack import doctor, environments, install, lifecycle
+from clicklake.stack import doctor, environments, install, lifecycle, processes
 from clicklake.stack.registry import default
 from clicklake.stack.supervisor import Supervisor
 from tests.unit.stack.tiny import BASE, REGISTRY
@@ -82,3 +82,20 @@ def test_a_machine_without_packages_of_flinks_needs_a_compiler(
 
 def test_this_python_will_do() -> None:
     assert doctor.check_python().ok
+
+
+def test_what_has_outlived_its_supervisor_counts_as_available_too(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = namedtuple("memory", "available")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(10**9))
+    monkeypatch.setattr(processes, "of_home", lambda _: [psutil.Process()] * 2)
+    monkeypatch.setattr(processes, "resident_bytes", lambda _: 3 * 10**9)
+    check = doctor.check_memory(default().active(settings), settings)
+    assert (check.ok, check.found) == (True, "7.0 GB of memory available, 6.9 GB needed")
+
+
+def test_an_address_that_this_machine_has_not_is_told(settings: Settings) -> None:
+    (check,) = doctor.check_ports([BASE], dataclasses.replace(settings, bind_host="192.0.2.1"))
+    assert not check.ok
+    assert "LAKE_BIND_HOST is 192.0.2.1" in check.found

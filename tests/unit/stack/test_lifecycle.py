@@ -1,13 +1,16 @@
 import dataclasses
+import errno
 import os
+import shutil
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from clicklake.errors import NotReadyError, PortInUseError
+from clicklake.errors import LakeError, NotReadyError, PortInUseError, SettingError
 from clicklake.settings import Settings
 from clicklake.stack import home, lifecycle
 from clicklake.stack.lifecycle import Health, State, tail, telling_line
@@ -126,12 +129,70 @@ def test_the_tail_leaves_out_the_cut_line(tmp_path: Path) -> None:
     assert tail(tmp_path / "none", 10) == []
 
 
-def test_a_wipe_removes_only_what_the_stack_made(settings: Settings) -> None:
+def test_one_that_is_being_stopped_is_started_once_it_has_ended(supervisor: Supervisor) -> None:
+    lifecycle.start([BASE], supervisor, lambda _: None)
+    lifecycle.wait_ready([BASE], supervisor, lambda _: None, 30)
+    before = supervisor.processes()["base"].pid
+    os.kill(before, signal.SIGSTOP)
+    supervisor._stop_one("base")
+    assert supervisor.processes()["base"].state == "STOPPING", "as a `down` leaves it that was broken off"
+    goes_on = threading.Timer(0.5, os.kill, (before, signal.SIGCONT))
+    goes_on.start()
+    lifecycle.start([BASE], supervisor, lambda _: None)
+    lifecycle.wait_ready([BASE], supervisor, lambda _: None, 30)
+    goes_on.join()
+    assert supervisor.processes()["base"].pid != before
+
+
+def filled(settings: Settings) -> None:
+    """A home with something in every part, as a start leaves it."""
     for part in home.PARTS:
         (home.folder(settings, part) / "file").touch()
+    (settings.home / home.STAMP).touch()
+
+
+def test_a_wipe_removes_only_what_the_stack_made(settings: Settings) -> None:
+    filled(settings)
     (settings.home / "mine").touch()
     home.wipe(settings)
     assert [path.name for path in settings.home.iterdir()] == ["mine"]
     (settings.home / "mine").unlink()
     home.wipe(settings)
     assert not settings.home.exists()
+
+
+def test_a_wipe_leaves_a_home_that_no_stack_has_filled(settings: Settings) -> None:
+    mine = home.folder(settings, "data") / "mine"
+    mine.touch()
+    for refused in (home.wipe, home.check_ours):
+        with pytest.raises(SettingError, match=rf"LAKE_HOME is {settings.home}, and {mine.parent} has something in it"):
+            refused(settings)
+    assert mine.exists()
+    mine.unlink()
+    (home.folder(settings, "secrets") / "given").touch()
+    home.check_ours(settings)
+
+
+def test_a_wipe_empties_a_part_that_lies_elsewhere(settings: Settings, tmp_path: Path) -> None:
+    filled(settings)
+    elsewhere = tmp_path / "larger disk"
+    (settings.home / "data").rename(elsewhere)
+    (elsewhere / "kafka").mkdir()
+    (settings.home / "data").symlink_to(elsewhere)
+    home.wipe(settings)
+    assert list(elsewhere.iterdir()) == []
+    assert [path.name for path in settings.home.iterdir()] == ["data"]
+
+
+def test_what_cannot_be_removed_is_told_and_the_secrets_stay(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(settings)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(LakeError, match=r"config cannot be removed: Permission denied; remove it by hand"):
+        home.wipe(settings)
+    assert (settings.home / "secrets" / "file").exists()

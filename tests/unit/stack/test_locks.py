@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,18 @@ def test_it_waits_for_another_process_and_says_so_once(tmp_path: Path) -> None:
 
     with exclusive(tmp_path / "lock", waiting):
         assert said == ["waiting"]
+
+
+def test_a_file_that_its_holder_has_removed_is_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = _holder(path)
+
+    def waiting() -> None:
+        path.unlink()
+        holder.communicate("")
+
+    with exclusive(path, waiting) as held:
+        assert os.path.samestat(path.stat(), os.fstat(held))
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import re
 import socket
@@ -6,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from clicklake.errors import PortInUseError
+from clicklake.errors import PortInUseError, SettingError
 from clicklake.settings import Settings
 from clicklake.stack import processes
 
@@ -54,6 +56,12 @@ def test_only_processes_of_the_home_are_found_and_ended(started: list[subprocess
     assert unmarked.poll() is None
 
 
+def test_one_that_nobody_reaps_has_ended(started: list[subprocess.Popen[str]], tmp_path: Path) -> None:
+    unreaped = psutil.Process(_start(started, SLEEP, tmp_path).pid)
+    processes.end([unreaped], terminate_seconds=20)
+    assert unreaped.status() == psutil.STATUS_ZOMBIE
+
+
 def test_children_that_lost_the_mark_belong_to_the_home_too(
     started: list[subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -71,6 +79,12 @@ def test_a_port_in_use_names_who_has_it(settings: Settings) -> None:
             processes.check_ports_free(["trino", "kafka"], settings)
         assert processes.holders(settings.port("kafka"))[0].pid == os.getpid()
     processes.check_ports_free(["trino", "kafka"], settings)
+
+
+def test_an_address_that_this_machine_has_not_is_no_port_in_use(settings: Settings) -> None:
+    elsewhere = dataclasses.replace(settings, bind_host="192.0.2.1")
+    with pytest.raises(SettingError, match=r"LAKE_BIND_HOST is 192\.0\.2\.1, and nothing can listen there on port"):
+        processes.check_ports_free(["kafka"], elsewhere)
 
 
 def test_a_port_held_on_all_addresses_is_in_use(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clicklake.errors import SettingError
+from clicklake.errors import NotReadyError, SettingError
 from clicklake.settings import ROOT, Settings
 from clicklake.stack import run
 from clicklake.stack.processes import MARKER
@@ -35,6 +35,11 @@ def test_a_service_waits_for_what_it_depends_on_unless_it_is_to_start_at_once(se
     with pytest.raises(subprocess.TimeoutExpired) as waiting:
         _run(settings, "prepare", seconds=3)
     assert b"INFO waiting for base: nothing answers at" in (waiting.value.stderr or b"")
+
+
+def test_a_person_who_asks_for_it_is_told_instead(settings: Settings) -> None:
+    with pytest.raises(NotReadyError, match=r"nothing answers at .*; start it with `./lake up`"):
+        run.run("prepare", settings, REGISTRY, waits=False)
 
 
 def test_an_unknown_service_is_one_line(settings: Settings) -> None:
