@@ -18,6 +18,7 @@ import pytest
 
 from flink.submit import EXIT_REFUSED
 from tests import oracle
+from tests.airflow_api import AirflowApi
 from tests.oracle import Rules
 from tests.stack import Producing, Stack, truth_lines
 from tests.waiting import patient
@@ -61,6 +62,9 @@ def test_kill_9_in_the_middle(stack: Stack, traffic: Traffic, service: str) -> N
     stack.wait_for("events are being committed", lambda: committed_beyond(stack, before), 60)
     killed = {service: stack.kill(service)}
     assert stack.wait_for(f"{service} is ready again", lambda: stack.back(killed), RECOVERED_SECONDS)
+    if service == "flink_jobmanager":
+        # The watch starts the stream again, and would look within a minute.
+        AirflowApi(stack.settings).trigger("stream_watch")
     after, count = stack.newest_commit(), rows(stack)
     stack.wait_for("new events are committed", lambda: committed_beyond(stack, after + 1), RECOVERED_SECONDS)
     stack.wait_for("there are more rows", lambda: rows(stack) > count, RECOVERED_SECONDS)
