@@ -76,12 +76,30 @@ def look(context: Context) -> Look:
 
     settings = dataclasses.replace(LakehouseHook().settings, trino_query_seconds=QUERY_SECONDS)
     limits = Limits.of(settings)
-    seen = Watcher(settings, limits, FlinkHook(), context["ti"]).observe()
+    flink = FlinkHook()
+    seen = Watcher(settings, limits, flink, context["ti"]).observe()
     findings, restart = verdict(seen, limits), restarts(seen, limits)
     _tell(seen, findings)
     action = RESTART if restart else WAIT if waits(seen) else None
     _note(settings, insert(settings, seen, findings, str(context["run_id"]), action))
+    remember(settings, flink, seen)
     return Look([one.sentence for one in errors(findings)], f"{seen.at:{RUN_ID}}" if restart else "")
+
+
+def remember(settings: Settings, flink: FlinkHook, seen: Observation) -> None:
+    """Let later starts go on with the version that has committed, if the run that submitted it gave up before."""
+    from lakehouse.progress import committed_checkpoint
+
+    if isinstance(seen.jobs, Unknown) or len(seen.jobs) != 1 or seen.control.at_work:
+        return
+    (job,) = seen.jobs
+    try:
+        version = flink.version(job.id)
+        if version != control.version() and committed_checkpoint(settings, job.id) is not None:
+            log.warning("job %s runs version %s, which starts go on with from now", job.id, version)
+            control.remember(version)
+    except LakeError as error:
+        log.info("which version runs is not told: %s", error)
 
 
 class Watcher:

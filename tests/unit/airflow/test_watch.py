@@ -34,6 +34,7 @@ from clicklake.offsets import Retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Lines
 from clicklake.tables import STREAM_WATCH
+from clicklake.versions import PARAMETER
 
 NOW = datetime(2026, 11, 25, 4, 0, 30, tzinfo=UTC)
 LIMITS = Limits.of(Settings())
@@ -391,3 +392,28 @@ def test_for_how_long_others_are_at_work(
     looks = [(NOW - timedelta(minutes=ago), action) for ago, action in enumerate(earlier, start=1)]
     monkeypatch.setattr(watch_look, "rows", lambda *_: looks)
     assert watch_look.jobless_seconds(Settings(), LIMITS, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("observation", "known", "checkpoint", "kept"),
+    [
+        (seen(), "old", 7, ["new"]),
+        (seen(), "new", 7, []),
+        (seen(), "old", None, []),
+        (seen(of=Control("running", ("stream_upgrade",))), "old", 7, []),
+        (seen((JOB, JOB)), "old", 7, []),
+        (seen(()), "old", 7, []),
+        (seen(Unknown("no answer")), "old", 7, []),
+    ],
+)
+def test_the_version_that_commits_is_the_one_to_go_on_with(
+    monkeypatch: pytest.MonkeyPatch, observation: Observation, known: str, checkpoint: int | None, kept: list[str]
+) -> None:
+    remembered: list[str] = []
+    monkeypatch.setattr(control, "version", lambda: known)
+    monkeypatch.setattr(control, "remember", remembered.append)
+    monkeypatch.setattr("lakehouse.progress.committed_checkpoint", lambda *_: checkpoint)
+    config = {"execution-config": {"user-config": {PARAMETER: "new"}}}
+    flink = FlinkHook(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=config)))
+    watch_look.remember(Settings(), flink, observation)
+    assert remembered == kept
