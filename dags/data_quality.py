@@ -14,7 +14,7 @@ as a copy.
 - *offsets* (`every_offset_once`): records were lost or counted twice. `./lake audit` names them. Stop the stream with
   `stream_stop` before anything else.
 - *filled, allowed, within, matches, rows, unique*: rows that the stream's rules should have rejected. Somebody else
-  wrote to the table, or `flink/sql/rules.sql` is wrong: find the rows by `kafka_offset` and `ingested_at`.
+  wrote to the table, or `flink/sql/rules.sql` is wrong: find the rows by `kafka_offset`, `minute` or `session_id`.
 - `totals_equal_clickstream`, `events_equal_clickstream`, `sessions_have_events`: figures and events disagree. Was the
   network to Kafka cut for longer than `LAKE_IDLE_SECONDS`? See docs/decisions/time.md.
 - `rejected_share`, `mostly_rejected`: somebody sends something else. Count `clickstream_rejected` by reason;

@@ -11,7 +11,7 @@ state does not fit, nothing is committed, an offset is missing or doubled) it pu
 *rolled back*: the error of `roll_back` says why, and as which job the old version runs; correct the new version and
 run this again. *could not be rolled back* is left to you: the new version has committed rows, and the old one cannot
 read its state. The stream is then stopped, nothing is lost or doubled, and `stream_start` with `source` starts a
-corrected version.
+corrected version. *has not come up*: `stream_watch` has the old version started again; wait, then look.
 """
 
 from __future__ import annotations

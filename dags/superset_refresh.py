@@ -1,9 +1,9 @@
-"""Keep Superset in step with the tables: its datasets' columns, and charts that answer at once, and answer at all.
+"""Keep Superset in step with the tables: its datasets' columns, and charts that answer.
 
 **What it does**, after each maintenance and each look at the quality, and every hour. `refresh` takes over what columns
 came and went in each dataset's table or SQL, and logs them; descriptions, names and flags that people have set stay,
-and a dataset whose columns are the same is not touched. `check` asks every chart, past the cache, one after the other;
-the answers are in the cache afterwards, for whoever opens a dashboard next.
+and a dataset whose columns are the same is not touched. `check` asks every chart, past the cache, one after the
+other; an answer stays in the cache for as long as its dataset says.
 
 **Params**: `datasets`, names of datasets: only these are refreshed, and only their charts asked. None: all.
 

@@ -54,7 +54,7 @@ def produce(
     """Send click events to Kafka, and print what was sent.
 
     The same --seed gives the same events, apart from their times; with the same --start, --rate and settings too, it
-    gives the same bytes. With --rate 0 the events' own time advances by 1 / LAKE_PRODUCE_RATE.
+    gives the same bytes. With --rate 0 and --start each event is 1 / LAKE_PRODUCE_RATE after the one before.
     SIGINT and SIGTERM end the sending once what is queued has arrived.
 
     --from sends each line byte for byte, without its line feed; empty lines are skipped. The key is the line's user_id.

@@ -169,7 +169,7 @@ def kafka() -> None:
 
 @app.command()
 def credentials() -> None:
-    """Show where each service listens and the secrets that were made for it."""
+    """Show the services' pages and the secrets that were made."""
     from clicklake.cli import stack
 
     stack.credentials(settings())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clicklake.errors import NotReadyError
-from clicklake.settings import ROOT
+from clicklake.settings import ROOT, Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,11 +39,15 @@ def look(context: Context) -> dict[str, Any]:
 
 
 def asked(params: Mapping[str, Any]) -> str:
-    """Name of the version that the params ask for; "" when its folder is not to be seen from here."""
+    """Name of the version that the params ask for; "" when its folder is not to be seen from here.
+
+    A client in a container brings files of its own along, which may be newer than Airflow's.
+    """
     from clicklake import versions
 
     folder = ROOT / Path(str(params["source"]))
-    if params["version"] or not (folder / versions.ENTRY).is_file():
+    elsewhere = Settings.from_env().submit_with == "docker"
+    if params["version"] or elsewhere or not (folder / versions.ENTRY).is_file():
         return str(params["version"])
     return versions.name(versions.pack(folder))
 

@@ -121,8 +121,11 @@ def test_a_version_stays_once_it_is_seen_to_leave_nothing_out(monkeypatch: pytes
         upgrade.verify(before, committed)
 
 
-def test_which_version_is_asked_for(tmp_path: Path) -> None:
+def test_which_version_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params: dict[str, Any] = {"source": "flink", "version": ""}
     assert asked(params) == versions.name(versions.pack(ROOT / "flink"))
     assert asked({"source": str(tmp_path), "version": ""}) == ""
+    assert asked({"source": "flink", "version": "abc"}) == "abc"
+    monkeypatch.setenv("LAKE_SUBMIT_WITH", "docker")
+    assert asked(params) == "", "the client's image may hold another"
     assert asked({"source": "flink", "version": "abc"}) == "abc"
