@@ -12,6 +12,7 @@ Kafka can tell, and is asked of the offsets that are in no table, as long as it 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from clicklake.offsets import Retained, received_at, records, retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot, at_checkpoint, lineage, newest_checkpoint
 from clicklake.tables import CLICKSTREAM, REJECTED, REPLAYED
-from clicklake.trino_client import identifier, rows
+from clicklake.trino_client import QueryError, identifier, rows
 
 BUCKET_OFFSETS = 64
 """Offsets a bucket holds: the bits of a BIGINT."""
@@ -42,6 +43,7 @@ BUCKETS_READ = 10_000
 REPLAY_SECONDS = 30
 """How long a replay may take between its two commits, which leave its records in both tables meanwhile."""
 POLL_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 States = Mapping[str, Snapshot | None]
 """By table name, the snapshot that is looked at; None: the table as it was before its first one."""
@@ -204,9 +206,18 @@ def audit(settings: Settings) -> Audit:
         checkpoint_id, partitions, newest = _look(settings)
     partitions, waiting_since = _with_ends(settings, partitions)
     unfinished = _unfinished(settings, newest) if any(part.repeated for part in partitions) else 0
-    fresh = freshness(settings)
+    fresh = _fresh(settings)
     took_seconds = round(time.monotonic() - started, 3)
     return Audit(settings.kafka_topic, partitions, checkpoint_id, fresh, took_seconds, unfinished, waiting_since)
+
+
+def _fresh(settings: Settings) -> Freshness | None:
+    """None also where it cannot be told: an audit stands without it."""
+    try:
+        return freshness(settings)
+    except QueryError as error:
+        _log.warning("freshness cannot be told: %s", error)
+        return None
 
 
 def await_replay(settings: Settings, run: Callable[[str], list[tuple[Any, ...]]], seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from clicklake.trino_client import identifier, literal, rows
 
 SAMPLE_ROWS = 500_000
 """Enough rows for a percentile, few enough to read in a second."""
-LOOKBACKS = (timedelta(minutes=1), timedelta(days=1))
+SHORTLY, LONG_BEFORE = timedelta(minutes=1), timedelta(days=1)
 WITH_OFFSETS = (CLICKSTREAM.name, REJECTED.name)
 """Tables in which the topic's offsets are found."""
 
@@ -96,18 +96,28 @@ def last_committed(
     """By partition, the highest offset in a table, now or as it was; partitions without a row are left out.
 
     Kafka's clock sets `ingested_at`, so the highest offset is among the newest rows, and file statistics spare reading
-    the others. Only a partition without a row shortly before the last commit makes it look further back.
+    the others. Only a partition without a row shortly before the last commit, or before the newest row, makes it look
+    further back.
     """
     states = {table: state for table, line in lines.items() if (state := as_of(line, before))}
     if not states:
         return {}
     newest = min(_newest(state) for state in states.values())
     wanted = {number: kafka for number, kafka in held.items() if kafka.end > kafka.first}
-    found: dict[int, int] = {}
-    for lookback in LOOKBACKS:
-        if wanted.keys() - found.keys():
-            # One moment for both tables: of a partition's rows, none that is newer than one found may be left out.
-            found = _highest(settings, states, f"ingested_at >= {literal(newest - lookback)}", as_it_was=bool(before))
+    if not wanted:
+        return {}
+
+    def since(moment: datetime) -> dict[int, int]:
+        # One moment for both tables: of a partition's rows, none that is newer than one found may be left out.
+        return _highest(settings, states, f"ingested_at >= {literal(moment)}", as_it_was=bool(before))
+
+    found = since(newest - SHORTLY)
+    if not found and not before and (quiet_since := _newest_rows(settings, states)):
+        # The stream commits on where nothing comes in: then what was shortly before is long ago.
+        newest = min(newest, quiet_since)
+        found = since(newest - SHORTLY)
+    if wanted.keys() - found.keys():
+        found = since(newest - LONG_BEFORE)
     if silent := {number: kafka for number, kafka in wanted.items() if number not in found}:
         found |= _highest(settings, states, _retained(silent), as_it_was=bool(before))
     return found
@@ -161,6 +171,14 @@ def as_of(line: Sequence[Snapshot], moment: datetime | None) -> tuple[Snapshot, 
 def _newest(state: Sequence[Snapshot]) -> datetime:
     # A replay or maintenance may have come long after the last commit of the stream, and brings no new offsets.
     return (*of_flink(state), state[0])[0].committed_at
+
+
+def _newest_rows(settings: Settings, tables: Iterable[str]) -> datetime | None:
+    """When Kafka received the newest rows of these tables, as their files' statistics tell; None: they do not."""
+    names = (identifier(settings, f"{table}$partitions") for table in tables)
+    each = (f"SELECT max(data.ingested_at.max) AS moment FROM {name}" for name in names)
+    found: list[tuple[datetime | None]] = rows(settings, f"SELECT max(moment) FROM ({' UNION ALL '.join(each)})")
+    return found[0][0]
 
 
 def _retained(silent: Mapping[int, Retained]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -61,12 +62,15 @@ def literal(value: str | float | datetime | date | None) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, float):
-        return f"DOUBLE '{value!r}'"
+        return f"DOUBLE '{value!r}'" if math.isfinite(value) else f"CAST('{_INFINITE.get(value, 'NaN')}' AS double)"
     if isinstance(value, datetime):
         return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC'"
     if isinstance(value, date):
         return f"DATE '{value}'"
     return "'{}'".format(value.replace("'", "''"))
+
+
+_INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def insert(settings: Settings, table: Table, rows: Iterable[Mapping[str, Any]]) -> str:

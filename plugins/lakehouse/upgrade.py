@@ -46,7 +46,7 @@ def asked(params: Mapping[str, Any]) -> str:
     from clicklake import versions
 
     folder = ROOT / Path(str(params["source"]))
-    elsewhere = Settings.from_env().submit_with == "docker"
+    elsewhere = Settings.of_process().submit_with == "docker"
     if params["version"] or elsewhere or not (folder / versions.ENTRY).is_file():
         return str(params["version"])
     return versions.name(versions.pack(folder))

@@ -312,7 +312,8 @@ def _lag(seen: Observation, limits: Limits) -> Iterator[Finding]:
 def _freshness_slo(seen: Observation, limits: Limits) -> Iterator[Finding]:
     fresh = seen.freshness
     if isinstance(fresh, Unknown):
-        yield _error(Check.FRESHNESS_SLO, f"it cannot be told: {fresh.why}")
+        # Where Trino does not answer, the check of the commits fails. What else it may be is nothing of the stream's.
+        yield _warn(Check.FRESHNESS_SLO, f"it cannot be told: {fresh.why}")
     if not isinstance(fresh, Freshness) or fresh.event_p95_seconds <= limits.slo:
         return
     # Events that reach Kafka late miss the SLO as well, which no stream can help.

@@ -32,6 +32,7 @@ from clicklake.freshness import Freshness
 from clicklake.offsets import Retained
 from clicklake.settings import Settings
 from clicklake.snapshots import Snapshot
+from clicklake.trino_client import QueryError
 
 WHEN = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -361,3 +362,11 @@ def test_rows_up_to_a_checkpoint_are_told_by_their_offsets() -> None:
     assert auditing._source(settings, states, ends={2: 4, 0: 9}).count(within) == 2
     assert auditing._source(settings, states, ends={}).count("WHERE (false)") == 2
     assert auditing._source(settings, {"a": None}) == ""
+
+
+def test_an_audit_stands_without_freshness(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Settings) -> None:
+        raise QueryError("Trino: Delete files are currently not supported in changelog scans")
+
+    monkeypatch.setattr(auditing, "freshness", refuse)
+    assert auditing._fresh(Settings()) is None

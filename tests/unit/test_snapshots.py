@@ -71,6 +71,8 @@ class Tables:
 
     def __call__(self, _: Settings, statement: str) -> list[tuple[Any, ...]]:
         self.asked.append(statement)
+        if "$partitions" in statement:
+            return [(max(START + timedelta(seconds=seconds) for *_, seconds in self._rows),)]
         return [answer for part in statement.split(" UNION ALL ") for answer in self._answer(part)]
 
     def _answer(self, part: str) -> Iterator[tuple[int, int]]:
@@ -110,6 +112,15 @@ def test_a_row_of_one_table_hides_no_newer_one_of_the_other(monkeypatch: pytest.
     held = {0: Retained(0, 8), 2: Retained(0, 102)}
     # Valid events went on in partition 0, and no record was rejected since.
     assert committed(monkeypatch, tables, held, clickstream=70, clickstream_rejected=10) == {0: 7, 2: 101}
+
+
+def test_of_a_topic_that_fell_silent_a_minute_is_read_and_no_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = Tables((CLICKS, 0, 7, 90), (CLICKS, 1, 5, 80))
+    held = {0: Retained(0, 8), 1: Retained(0, 6)}
+    assert committed(monkeypatch, tables, held, clickstream=5000) == {0: 7, 1: 5}
+    _, statistics, before = tables.asked
+    assert "$partitions" in statistics
+    assert f"{START + timedelta(seconds=30):%H:%M:%S}" in before
 
 
 def test_a_partition_that_fell_silent_is_looked_for_among_what_kafka_holds_of_it(

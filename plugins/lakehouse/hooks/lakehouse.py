@@ -39,7 +39,7 @@ class LakehouseHook(BaseHook):
     @cached_property
     def settings(self) -> Settings:
         """The settings of this process, with the addresses of the connections."""
-        given = Settings.from_env()
+        given = Settings.of_process()
         trino, kafka = self.get_connection(self.trino_conn_id), self.get_connection(self.kafka_conn_id)
         return dataclasses.replace(
             given,

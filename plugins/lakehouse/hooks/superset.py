@@ -30,7 +30,7 @@ class SupersetHook(BaseHook):
     @cached_property
     def settings(self) -> Settings:
         """The settings of this process, with the address of the connection."""
-        given, connection = Settings.from_env(), self.get_connection(self.conn_id)
+        given, connection = Settings.of_process(), self.get_connection(self.conn_id)
         return dataclasses.replace(given, **place(given, "superset", connection))
 
     @contextmanager

@@ -50,7 +50,7 @@ class LakeCommandOperator(BaseOperator):
     @cached_property
     def client(self) -> Client:
         """How it is run."""
-        return client(Settings.from_env())
+        return client(Settings.of_process())
 
     def execute(self, context: Context) -> None:
         """Run it to its end."""
@@ -102,7 +102,7 @@ class SubmitStreamOperator(BaseOperator):
     @cached_property
     def client(self) -> Client:
         """How the submission is run."""
-        return client(Settings.from_env())
+        return client(Settings.of_process())
 
     def execute(self, context: Context) -> None:
         """Submit, or adopt the job of an earlier try, and wait."""
@@ -166,7 +166,8 @@ class SubmitStreamOperator(BaseOperator):
         raise AirflowFailException(reason)
 
     def _defer(self, job_id: str) -> None:
-        wait = max(self.wait, CHECKPOINTS_AWAITED * timedelta(seconds=Settings.from_env().checkpoint_interval_seconds))
+        interval = timedelta(seconds=Settings.of_process().checkpoint_interval_seconds)
+        wait = max(self.wait, CHECKPOINTS_AWAITED * interval)
         self.defer(
             trigger=CommittedTrigger(job_id, time.time() + wait.total_seconds(), self.conn_id),
             method_name=self.resume.__name__,
@@ -238,7 +239,7 @@ class StopStreamOperator(BaseOperator):
     def _stop(self, context: Context, job: Job) -> None:
         run = context["dag_run"]
         operation_id = control.derived_id(run.dag_id, run.run_id, self.task_id, context["ti"].try_number)
-        folder = f"{Settings.from_env().flink_savepoint_storage}/{job.id}"
+        folder = f"{Settings.of_process().flink_savepoint_storage}/{job.id}"
         try:
             self.hook.stop(job.id, folder, operation_id)
         except LakeError:

@@ -14,6 +14,8 @@ INTERVALS = 3
 """A newest checkpoint that is older than this and than so many intervals is too old."""
 COMMITS_SECONDS = 300
 """How far back the figures of freshness look for commits."""
+WATCH_SECONDS = 300
+"""The watch looks every minute; after so long without, its last verdict says nothing of now."""
 LEVELS = ("error", "warning")
 STREAM_DAGS = ("stream_start", "stream_stop", "stream_upgrade")
 
@@ -59,15 +61,31 @@ def _judge(
             yield from _freshness(value, readings, patience_seconds)
         case Commits(newest_commit=None, waiting=waiting) if waiting:
             yield "warning", f"{waiting:,} records are in Kafka and nothing was ever committed"
-        case Watch(verdicts=(*_, last)) if last.failed:
-            done = f"; done about it: {last.action}" if last.action else ""
-            yield "error", f"the watch found wrong: {', '.join(last.failed)}{done}"
+        case Watch():
+            yield from _watch(value, readings, now)
         case Quality():
             yield from _quality(value)
         case Maintenance():
             yield from _maintenance(value)
         case _:
             return
+
+
+def _watch(value: Watch, readings: Mapping[str, Reading], now: datetime) -> Iterator[tuple[str, str]]:
+    last = value.verdicts[-1] if value.verdicts else None
+    since = last.checked_at if last else _running_since(readings)
+    if since and (age := now - since) > timedelta(seconds=WATCH_SECONDS):
+        looked = "looked last" if last else "has not looked since the stream began"
+        text = f"the watch {looked} {age.total_seconds() / 60:.0f} minutes ago"
+        yield "warning", f"{text}: is the DAG stream_watch paused, or Airflow's scheduler down?"
+    elif last and last.failed:
+        done = f"; done about it: {last.action}" if last.action else ""
+        yield "error", f"the watch found wrong: {', '.join(last.failed)}{done}"
+
+
+def _running_since(readings: Mapping[str, Reading]) -> datetime | None:
+    flink = readings["flink"].value if "flink" in readings else None
+    return flink.running_since if isinstance(flink, Flink) else None
 
 
 def _at_work(readings: Mapping[str, Reading]) -> str | None:

@@ -261,7 +261,9 @@ class KafkaGauge:
         """The topic now."""
         partitions = tuple(self._read())
         end = sum(partition.end for partition in partitions)
-        behind = [p.end - max(p.consumed, p.first) for p in partitions if p.consumed is not None]
+        # A partition that the stream has not come to is behind by all it holds, unless nothing was ever read.
+        read = any(partition.consumed is not None for partition in partitions)
+        behind = [p.end - max(p.consumed or 0, p.first) for p in partitions] if read else []
         return Kafka(
             topic=topic,
             end=end,
@@ -318,27 +320,32 @@ def _checkpoint(told: Mapping[str, Any] | None) -> Checkpoint | None:
 
 def commits(lake: Lake) -> Commits:
     """How far the topic is committed."""
-    from clicklake.freshness import WITH_OFFSETS, positions
+    from clicklake.freshness import WITH_OFFSETS, of_flink, positions
     from clicklake.snapshots import lineages, newest_checkpoint
     from clicklake.tables import CLICKSTREAM
 
-    lines = lineages(lake.settings, *WITH_OFFSETS)
-    parts = tuple(Committed(number, one.next, one.held.end) for number, one in positions(lake.settings, lines).items())
+    settings = _limited(lake)
+    lines = lineages(settings, *WITH_OFFSETS)
+    parts = tuple(Committed(number, one.next, one.held.end) for number, one in positions(settings, lines).items())
     line = lines[CLICKSTREAM.name]
     return Commits(
         committed=sum(part.next for part in parts),
         waiting=sum(part.end - part.next for part in parts),
-        newest_commit=line[0].committed_at if line else None,
+        newest_commit=next((snapshot.committed_at for snapshot in of_flink(line)), None),
         checkpoint_id=newest_checkpoint(line),
         partitions=parts,
     )
+
+
+def _limited(lake: Lake) -> Settings:
+    return replace(lake.settings, trino_query_seconds=QUERY_SECONDS)
 
 
 def freshness(lake: Lake) -> Freshness:
     """Percentiles over the newest commits."""
     from clicklake.freshness import freshness as measure
 
-    found, slo = measure(lake.settings), lake.settings.freshness_slo_seconds
+    found, slo = measure(_limited(lake)), lake.settings.freshness_slo_seconds
     if found is None:
         return Freshness(0, None, None, slo)
     return Freshness(found.rows, found.event_p50_seconds, found.event_p95_seconds, slo)
@@ -404,10 +411,11 @@ def _union(statements: Iterable[str]) -> str:
 def _health_sql(lake: Lake, table: str, small_file_bytes: int) -> str:
     return f"""
         SELECT '{table}', f.rows, f.files, f.small, f.bytes, s.snapshots, m.manifests, m.bytes, l.location
-        FROM (SELECT coalesce(sum(record_count), 0) AS rows, count(*) AS files,
-                     count_if(file_size_in_bytes < {small_file_bytes}) AS small,
-                     coalesce(sum(file_size_in_bytes), 0) AS bytes
-              FROM {_metadata(lake, table, "files")} WHERE content = 0) f,
+        FROM (SELECT coalesce(sum(IF(content = 0, record_count, -record_count)), 0) AS rows,
+                     count_if(content = 0) AS files,
+                     count_if(content = 0 AND file_size_in_bytes < {small_file_bytes}) AS small,
+                     coalesce(sum(file_size_in_bytes) FILTER (WHERE content = 0), 0) AS bytes
+              FROM {_metadata(lake, table, "files")}) f,
              (SELECT count(*) AS snapshots FROM {_metadata(lake, table, "snapshots")}) s,
              (SELECT count(*) AS manifests, coalesce(sum(length), 0) AS bytes
               FROM {_metadata(lake, table, "manifests")}) m,

@@ -40,7 +40,7 @@ def groups() -> list[Group]:
 
 def facts() -> dict[str, Any]:
     """What does not change while the server runs."""
-    settings = Settings.from_env()
+    settings = Settings.of_process()
     return {
         "topic": settings.kafka_topic,
         "checkpoint_interval_seconds": settings.checkpoint_interval_seconds,

@@ -213,7 +213,7 @@ def test_the_rate_begins_anew_after_a_pause_and_with_another_topic() -> None:
 def test_the_topic_in_sums() -> None:
     parts = [figures.Partition(0, 10, 100, 90), figures.Partition(1, 0, 50, None), figures.Partition(2, 20, 20, 5)]
     found = figures.KafkaGauge(lambda: parts).gather("clickstream")
-    assert (found.end, found.retained, found.lag) == (170, 140, 10)
+    assert (found.end, found.retained, found.lag) == (170, 140, 60), "what the stream has not come to yet waits too"
     unread = figures.KafkaGauge(lambda: parts[1:2]).gather("clickstream")
     assert unread.lag is None
 
@@ -337,6 +337,7 @@ WELL = flink(JOB)
 COMING = dataclasses.replace(KAFKA, records_per_second=200.0)
 FRESH = figures.Freshness(100, 5.0, 9.0, 13)
 CHECK = figures.Check("a", "unique", "window", "error", False, 3.0, "= 0", "said", NOW)
+PAUSED = ": is the DAG stream_watch paused, or Airflow's scheduler down?"
 VERDICT = figures.Verdict(NOW, (), "RUNNING", 5, 5.0, 9.0, None)
 UPGRADE = figures.Dags((figures.Dag("stream_upgrade", False, None, "running", NOW),))
 ACTION = figures.Action("optimize", NOW, "why", False, "busy", 1, 1)
@@ -379,6 +380,18 @@ ACTION = figures.Action("optimize", NOW, "why", False, "busy", 1, 1)
         (
             [figures.Watch((VERDICT, dataclasses.replace(VERDICT, failed=("job_runs",), action="restart")))],
             ["error: the watch found wrong: job_runs; done about it: restart"],
+        ),
+        (
+            [figures.Watch((dataclasses.replace(VERDICT, checked_at=NOW - timedelta(hours=1), failed=("job_runs",)),))],
+            [f"warning: the watch looked last 60 minutes ago{PAUSED}"],
+        ),
+        (
+            [dataclasses.replace(WELL, running_since=NOW - timedelta(minutes=9)), figures.Watch(())],
+            [f"warning: the watch has not looked since the stream began 9 minutes ago{PAUSED}"],
+        ),
+        (
+            [dataclasses.replace(WELL, running_since=NOW - timedelta(minutes=2)), figures.Watch(())],
+            [],
         ),
         ([figures.Watch((dataclasses.replace(VERDICT, failed=("job_runs",)), VERDICT))], []),
         (
