@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from clicklake.audit import Audit
+
+CHECKPOINTS_AWAITED = 12
+"""A table without new rows is committed at every tenth."""
+AWAITED_SECONDS = 240
+POLL_SECONDS = 5.0
 
 
 def look(context: Context) -> dict[str, Any]:
@@ -62,14 +68,20 @@ def verify(before: Mapping[str, Any], committed: Mapping[str, Any]) -> None:
 
     from lakehouse import control
 
-    found = _audit()
-    if fault := judge(before, found):
-        raise AirflowFailException(fault)
-    if not reaches(found, committed["restored"]):
-        raise NotReadyError(
-            f"Records wait, and both tables are committed up to checkpoint {found.checkpoint_id} alone; the new "
-            f"version began at {committed['restored']}, so that what it leaves out would not show yet"
-        )
+    interval = Settings.of_process().checkpoint_interval_seconds
+    deadline = time.monotonic() + min(CHECKPOINTS_AWAITED * interval, AWAITED_SECONDS)
+    while True:
+        found = _audit()
+        if fault := judge(before, found):
+            raise AirflowFailException(fault)
+        if reaches(found, committed["restored"]):
+            break
+        if time.monotonic() > deadline:
+            raise NotReadyError(
+                f"Records wait, and both tables are committed up to checkpoint {found.checkpoint_id} alone; the new "
+                f"version began at {committed['restored']}, so that what it leaves out would not show yet"
+            )
+        time.sleep(min(interval, POLL_SECONDS))
     control.remember(str(committed["version"]))
 
 

@@ -109,6 +109,7 @@ def test_a_version_stays_once_it_is_seen_to_leave_nothing_out(monkeypatch: pytes
     kept: list[str] = []
     monkeypatch.setattr("lakehouse.control.remember", kept.append)
     before, committed = {"missing": 0, "doubled": 0}, {"version": "new", "restored": 7}
+    monkeypatch.setattr(upgrade, "AWAITED_SECONDS", 0)
     monkeypatch.setattr(upgrade, "_audit", lambda: of(7))
     with pytest.raises(NotReadyError, match="up to checkpoint 7 alone; the new version began at 7"):
         upgrade.verify(before, committed)
@@ -116,6 +117,12 @@ def test_a_version_stays_once_it_is_seen_to_leave_nothing_out(monkeypatch: pytes
     monkeypatch.setattr(upgrade, "_audit", lambda: of(8))
     upgrade.verify(before, committed)
     assert kept == ["new"]
+    later = iter([of(7), of(8)])
+    monkeypatch.setattr(upgrade, "AWAITED_SECONDS", 60)
+    monkeypatch.setattr(upgrade, "POLL_SECONDS", 0)
+    monkeypatch.setattr(upgrade, "_audit", lambda: next(later))
+    upgrade.verify(before, committed)
+    assert kept == ["new", "new"]
     monkeypatch.setattr(upgrade, "_audit", lambda: audit(3, 0))
     with pytest.raises(AirflowFailException, match="left out 3 offsets"):
         upgrade.verify(before, committed)
