@@ -18,6 +18,8 @@ from clicklake.tables import Table
 
 CATALOG = "iceberg"
 """Trino's name for the catalog: in the URI that dashboards use, whatever `catalog_name` is."""
+STARTING = ("SERVER_STARTING_UP", "NO_NODES_AVAILABLE")
+"""Trino's errors before it can run anything."""
 
 
 class QueryError(LakeError):
@@ -105,6 +107,8 @@ def _errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except TrinoQueryError as error:
+        if error.error_name in STARTING:
+            raise NotReadyError(f"Trino at {settings.trino_url} is still starting: {error.message}") from error
         raise QueryError(f"Trino: {error.message} ({error.error_name}, query {error.query_id})") from error
     except (TrinoConnectionError, HttpError, OSError) as error:
         raise NotReadyError(

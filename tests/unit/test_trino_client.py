@@ -6,10 +6,12 @@ import socket
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
+from trino.exceptions import TrinoQueryError
 
 from clicklake import trino_client
 from clicklake.errors import NotReadyError
 from clicklake.settings import Settings
+from clicklake.trino_client import QueryError
 
 
 def test_names_are_quoted() -> None:
@@ -54,3 +56,9 @@ def test_no_trino_is_one_sentence() -> None:
         settings = Settings(trino_port=free.getsockname()[1])
         with pytest.raises(NotReadyError, match=f"Trino does not answer at {settings.trino_url}"):
             trino_client.rows(settings, "SELECT 1")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SERVER_STARTING_UP", NotReadyError), ("SYNTAX_ERROR", QueryError)])
+def test_a_trino_that_starts_is_not_ready(name: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind), trino_client._errors(Settings()):
+        raise TrinoQueryError({"errorName": name, "message": "no", "errorType": "INTERNAL_ERROR"}, "q1")

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clicklake.errors import LakeError
+from clicklake.errors import LakeError, NotReadyError
 
 IDLE_SECONDS = 60.0
 """Gathering ends when nobody has looked for this long."""
+
+AWAY_SECONDS = 10.0
+"""A source that is away is asked again after so long at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,16 +92,20 @@ class _Kept:
         self._error: str | None = None
 
     def refresh(self) -> None:
-        started = self._asked_at = self._clock()
+        started, wait_seconds = self._clock(), self.group.interval_seconds
+        self._asked_at = started
         try:
             value = self.group.gather()
             self._value, self._error = (value, self._clock(), self._clock() - started), None
+        except NotReadyError as error:
+            # Who does not answer may at any time, and is asked in vain at little cost.
+            self._error, wait_seconds = str(error), min(wait_seconds, AWAY_SECONDS)
         except LakeError as error:
             self._error = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other figures go on
             self._error = self._logged(error)
         self._asked_at = None
-        self.due_at = self._clock() + self.group.interval_seconds
+        self.due_at = self._clock() + wait_seconds
 
     def _logged(self, error: Exception) -> str:
         """The error in words that hold no secret, as only our own are known to; the log has the rest, once."""

@@ -21,10 +21,10 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from lakehouse.page import app as page
 from lakehouse.page import figures
-from lakehouse.page.cache import Cache, Group, Reading
+from lakehouse.page.cache import AWAY_SECONDS, Cache, Group, Reading, _Kept
 from lakehouse.page.concerns import concerns
 
-from clicklake.errors import NotReadyError
+from clicklake.errors import LakeError, NotReadyError
 from clicklake.settings import ROOT, Settings
 from tests.waiting import wait_for
 
@@ -50,6 +50,22 @@ def as_viewer(app: FastAPI) -> TestClient:
 def until(condition: Callable[[], Any], seconds: float = 10) -> Any:
     """What the condition gives once it is true."""
     return wait_for("the condition comes true", condition, seconds, not_yet=(), poll_seconds=0.01)
+
+
+def test_a_source_that_is_away_is_asked_again_soon() -> None:
+
+    def away() -> None:
+        raise NotReadyError("nobody there")
+
+    def wrong() -> None:
+        raise LakeError("no such table")
+
+    waits = []
+    for gather in (away, wrong, lambda: None):
+        kept = _Kept(Group("rejected", "Trino", gather, 60, 5), lambda: 0.0)
+        kept.refresh()
+        waits.append(kept.due_at)
+    assert waits == [AWAY_SECONDS, 60, 60]
 
 
 # Who may see it
