@@ -143,7 +143,7 @@ class Stack:
         """`kill -9` the service's process; its pid."""
         pid = int(self.service(name)["pid"])
         os.kill(pid, signal.SIGKILL)
-        self.wait_for(f"{name} with pid {pid} is gone", lambda: not alive(pid), 10)
+        self.wait_for(f"{name} with pid {pid} is gone", lambda: not processes.lives(pid), 10)
         return pid
 
     def back(self, killed: Mapping[str, int]) -> bool:
@@ -266,11 +266,3 @@ class Producing:
 def truth_lines(path: Path) -> Sequence[dict[str, Any]]:
     """A producer's truth: one line an acknowledged record."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still does anything."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from clicklake.cli import show
@@ -24,8 +24,7 @@ def export(
     With `copy`, an export of Superset's, to what Superset had then; the next import brings that back.
     """
     files = {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.yaml")}
-    with _imported(settings) if copy is None else nullcontext():
-        objects = _from_superset(settings) if copy is None else unpacked(copy)
+    with _objects(settings, copy) as objects:
         found = superset_export.export(files, objects, superset.values(settings))
         states = _states(files, found, prune=prune)
         for name, state in states.items():
@@ -37,12 +36,18 @@ def export(
 
 
 @contextmanager
-def _imported(settings: Settings) -> Iterator[None]:
-    """Afterwards files that waited for no import still do not: it would undo what is edited meanwhile."""
+def _objects(settings: Settings, copy: Path | None) -> Iterator[dict[str, str]]:
+    """What the files are brought up to: the copy, or what Superset has.
+
+    After the latter, files that waited for no import still do not: it would undo what is edited meanwhile.
+    """
+    if copy is not None:
+        yield unpacked(copy)
+        return
     secrets = load(settings, superset.SECRETS)
     with superset_state.connect(settings, secrets) as connection:
         waiting = "assets" in superset_state.undone(connection, settings, secrets)
-        yield
+        yield _from_superset(settings)
         if not waiting:
             superset_state.mark(connection, "assets", superset.fingerprints(settings, secrets)["assets"])
 

@@ -119,9 +119,7 @@ def check_memory(services: Iterable[Service], settings: Settings) -> Check:
     """Whether the machine has the memory that these services take, what they take already counted in."""
     chosen = list(services)
     needed = memory_bytes(chosen, settings)
-    supervisor = Supervisor(settings, chosen)
-    if supervisor.running():
-        running = supervisor.processes()
+    if running := Supervisor(settings, chosen).processes():
         pids = [running[service.name].pid for service in chosen if service.name in running]
         own = sum(used.memory_bytes for used in map(processes.usage, filter(None, pids)) if used)
     else:

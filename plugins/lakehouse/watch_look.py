@@ -48,7 +48,6 @@ QUERY_SECONDS = 15
 FLINK_SECONDS = 20
 """A JobManager that was killed is back within this time, so that its loss is found at the same look."""
 POLL_SECONDS = 1.0
-INITIALIZING = "INITIALIZING"
 RUN_ID = f"{control.BY_WATCH}%Y-%m-%dT%H:%M"
 """A start that the watch asks for bears the minute, so that those of the last hour can be counted by their ids."""
 
@@ -145,9 +144,7 @@ class Watcher:
 
     def _job(self, job: FlinkJob, now: datetime) -> Job:
         status = self.flink.status(job)
-        # Of a job that it has not read yet Flink tells nothing more.
-        readable = job.state != INITIALIZING
-        completed_ms = self.flink.checkpoints(job.id).completed_ms if readable else None
+        completed_ms = self.flink.checkpoints(job.id).completed_ms if job.read else None
         return Job(
             job.id,
             job.state,
@@ -156,7 +153,7 @@ class Watcher:
             checkpoint_age_seconds=None if completed_ms is None else _since(completed_ms, now),
             tasks=status.tasks,
             running=status.running,
-            failure=next(iter(self.flink.failures(job.id)), "") if readable else "",
+            failure=next(iter(self.flink.failures(job.id)), "") if job.read else "",
         )
 
     def _who_may_start_it(self, asked: Control, now: datetime) -> Control:
@@ -216,30 +213,32 @@ def _offset(committed: int | None) -> int:
 
 def jobless_seconds(settings: Settings, limits: Limits, now: datetime) -> float:
     """For how long every look has left a stream without a job to others, as far back as twice what is too long."""
-    found = rows(
-        settings,
-        f"""
-        SELECT checked_at, action FROM {identifier(settings, STREAM_WATCH.name)}
-        WHERE checked_at > {literal(now - timedelta(seconds=2 * limits.jobless))}
-        ORDER BY checked_at DESC
-        """,
-    )
-    left = takewhile(lambda row: row[1] == WAIT, found)
-    return max((_age(checked_at, now) for checked_at, _ in left), default=0.0)
+    return _lasted_seconds(settings, "action", lambda action: action == WAIT, limits.jobless, now)
 
 
 def slo_missed_seconds(settings: Settings, limits: Limits, now: datetime) -> float:
     """For how long every look has missed the SLO, as far back as twice what is too long; 0: the last one did not."""
+
+    def missed(p95_seconds: float | None) -> bool:
+        return p95_seconds is not None and p95_seconds > limits.slo
+
+    return _lasted_seconds(settings, "freshness_p95_seconds", missed, limits.slo_missed, now)
+
+
+def _lasted_seconds(
+    settings: Settings, column: str, holds: Callable[[Any], bool], too_long_seconds: float, now: datetime
+) -> float:
+    """For how long it holds of the column in every look, as far back as twice what is too long; 0: not in the last."""
     found = rows(
         settings,
         f"""
-        SELECT checked_at, freshness_p95_seconds FROM {identifier(settings, STREAM_WATCH.name)}
-        WHERE checked_at > {literal(now - timedelta(seconds=2 * limits.slo_missed))}
+        SELECT checked_at, {column} FROM {identifier(settings, STREAM_WATCH.name)}
+        WHERE checked_at > {literal(now - timedelta(seconds=2 * too_long_seconds))}
         ORDER BY checked_at DESC
         """,
     )
-    missed = takewhile(lambda row: row[1] is not None and row[1] > limits.slo, found)
-    return max((_age(checked_at, now) for checked_at, _ in missed), default=0.0)
+    lasting = takewhile(lambda row: holds(row[1]), found)
+    return max((_age(checked_at, now) for checked_at, _ in lasting), default=0.0)
 
 
 def insert(

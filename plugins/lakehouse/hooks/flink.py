@@ -45,6 +45,11 @@ class Job:
         """Whether it runs or may run again."""
         return self.state in LIVE_STATES
 
+    @property
+    def read(self) -> bool:
+        """Whether Flink has read what it was given: of a job it has not, it tells neither checkpoints nor failures."""
+        return self.state != "INITIALIZING"
+
 
 @dataclass(frozen=True)
 class Status:

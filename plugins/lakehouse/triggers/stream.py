@@ -56,7 +56,7 @@ class CommittedTrigger(BaseTrigger):
         try:
             job = await hook.ajob(self.job_id)
             checkpoints = await hook.acheckpoints(self.job_id) if job and job.live else None
-            failures = await hook.afailures(self.job_id) if job and job.state != "INITIALIZING" else []
+            failures = await hook.afailures(self.job_id) if job and job.read else []
             progress = of_job(job, checkpoints, failures)
             if checkpoints is None or progress.reason or not has_checkpoint(checkpoints):
                 return progress

@@ -374,24 +374,26 @@ def test_records_that_expired_uncommitted_do_not_wait(lake: dict[str, Any]) -> N
     assert watch_look.commits_of(Settings(), LIMITS, NEVER_WRITTEN, NOW).waited_seconds == 0
 
 
-@pytest.mark.parametrize(("earlier", "seconds"), [([], 0), ([14.0, 20.0, 9.0, 30.0], 120), ([None, 20.0], 0)])
-def test_for_how_long_the_slo_is_missed(
-    monkeypatch: pytest.MonkeyPatch, earlier: list[float | None], seconds: float
-) -> None:
-    looks = [(NOW - timedelta(minutes=ago), p95) for ago, p95 in enumerate(earlier, start=1)]
-    monkeypatch.setattr(watch_look, "rows", lambda *_: looks)
-    assert watch_look.slo_missed_seconds(Settings(), LIMITS, NOW) == seconds
-
-
 @pytest.mark.parametrize(
-    ("earlier", "seconds"), [([], 0), (["wait", "wait", None, "wait"], 120), (["restart", "wait"], 0)]
+    ("lasted", "earlier", "seconds"),
+    [
+        (watch_look.slo_missed_seconds, [], 0),
+        (watch_look.slo_missed_seconds, [14.0, 20.0, 9.0, 30.0], 120),
+        (watch_look.slo_missed_seconds, [None, 20.0], 0),
+        (watch_look.jobless_seconds, [], 0),
+        (watch_look.jobless_seconds, ["wait", "wait", None, "wait"], 120),
+        (watch_look.jobless_seconds, ["restart", "wait"], 0),
+    ],
 )
-def test_for_how_long_others_are_at_work(
-    monkeypatch: pytest.MonkeyPatch, earlier: list[str | None], seconds: float
+def test_for_how_long_it_was_so_in_every_look(
+    monkeypatch: pytest.MonkeyPatch,
+    lasted: Callable[[Settings, Limits, datetime], float],
+    earlier: list[Any],
+    seconds: float,
 ) -> None:
-    looks = [(NOW - timedelta(minutes=ago), action) for ago, action in enumerate(earlier, start=1)]
+    looks = [(NOW - timedelta(minutes=ago), value) for ago, value in enumerate(earlier, start=1)]
     monkeypatch.setattr(watch_look, "rows", lambda *_: looks)
-    assert watch_look.jobless_seconds(Settings(), LIMITS, NOW) == seconds
+    assert lasted(Settings(), LIMITS, NOW) == seconds
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from clicklake.cli import development
 from clicklake.settings import ROOT, Settings
-from tests.stack import alive
+from clicklake.stack import processes
 from tests.waiting import wait_for
 
 UNITS, REST = "units", "rest"
@@ -60,4 +60,4 @@ def test_who_ends_the_command_ends_the_tests(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) != 0
-    assert not alive(pid)
+    assert not processes.lives(pid)
