@@ -119,14 +119,14 @@ EVENT_LOGGER = _EventLogger()
 
 
 def _thank_a_stranger_for_a_record() -> Response | None:
-    """Answer the record that the login page sends a second after it was opened.
+    """Answer the record that the login page sends a second after it was opened, and leave the session alone.
 
-    Superset would refuse it and note the refusal in a new session: whoever logged in within that second was out again.
+    Superset would refuse it and note the refusal in a new session; and to ask Flask-Login for the user has the session
+    of before the login sent anew. Whoever logged in within that second was out again.
     """
-    from flask import Response, request
-    from flask_login import current_user
+    from flask import Response, request, session
 
-    if request.endpoint == "Superset.log" and not current_user.is_authenticated:
+    if request.endpoint == "Superset.log" and "_user_id" not in session:
         return Response(status=204)
     return None
 

@@ -290,6 +290,7 @@ def test_a_request_without_the_token_is_refused(stack: Stack, api: SupersetApi) 
 
 def test_the_login_pages_own_record_takes_no_login_away(stack: Stack, api: SupersetApi) -> None:
     with httpx.Client(base_url=stack.settings.superset_url) as stranger:
+        assert "set-cookie" in stranger.get("/login/").headers
         answer = stranger.post("/superset/log/?explode=events", data={"events": "[]"})
     assert answer.status_code == 204
     assert "set-cookie" not in answer.headers
